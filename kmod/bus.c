@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/cred.h>
+#include <linux/err.h>
+#include <linux/kernel.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/user_namespace.h>
+
+#include "buffer.h"
+#include "bus.h"
+#include "command.h"
+#include "connection.h"
+#include "domain.h"
+#include "endpoint.h"
+#include "name.h"
+#include "pool.h"
+
+enum {
+	KDBUS_BUS_MAKE_NAME,
+	KDBUS_BUS_MAKE_BLOOM,
+	KDBUS_BUS_MAKE_ATTACH_SEND,
+	KDBUS_BUS_MAKE_NEGOTIATE,
+};
+
+static const struct kdbus_item_spec kdbus_bus_make_items[] = {
+	[KDBUS_BUS_MAKE_NAME]		= { KDBUS_ITEM_MAKE_NAME, .mandatory = true },
+	[KDBUS_BUS_MAKE_BLOOM]		= { KDBUS_ITEM_BLOOM_PARAMETER, .mandatory = true },
+	[KDBUS_BUS_MAKE_ATTACH_SEND]	= { KDBUS_ITEM_ATTACH_FLAGS_SEND },
+	[KDBUS_BUS_MAKE_NEGOTIATE]	= { KDBUS_ITEM_NEGOTIATE },
+};
+
+static const struct kdbus_command_spec kdbus_bus_make_spec = {
+	.fixed		= sizeof(struct kdbus_cmd),
+	.flags		= KDBUS_MAKE_ACCESS_GROUP | KDBUS_MAKE_ACCESS_WORLD,
+	.items		= kdbus_bus_make_items,
+	.n_items	= ARRAY_SIZE(kdbus_bus_make_items),
+};
+
+static const struct kdbus_item_spec kdbus_list_items[] = {
+	{ KDBUS_ITEM_NEGOTIATE },
+};
+
+static const struct kdbus_command_spec kdbus_list_spec = {
+	.fixed		= sizeof(struct kdbus_cmd_list),
+	.flags		= KDBUS_LIST_UNIQUE | KDBUS_LIST_NAMES | KDBUS_LIST_ACTIVATORS |
+			  KDBUS_LIST_QUEUED,
+	.items		= kdbus_list_items,
+	.n_items	= ARRAY_SIZE(kdbus_list_items),
+};
+
+struct kdbus_bus *kdbus_bus_get(struct kdbus_bus *bus)
+{
+	kref_get(&bus->kref);
+	return bus;
+}
+
+static void kdbus_bus_free(struct kref *kref)
+{
+	struct kdbus_bus *bus = container_of(kref, struct kdbus_bus, kref);
+
+	WARN_ON(!xa_empty(&bus->conns));
+	xa_destroy(&bus->conns);
+	kdbus_registry_destroy(&bus->names);
+	kdbus_match_index_destroy(&bus->matches);
+	kdbus_notify_destroy(&bus->notify);
+	if (bus->user) {
+		atomic_dec(&bus->user->buses);
+		kdbus_user_put(bus->user);
+	}
+	kfree(bus);
+	kdbus_object_dec(KDBUS_OBJECT_BUS);
+}
+
+/**
+ * kdbus_bus_put() - drop a reference to a bus
+ * @bus:	the bus, or NULL
+ */
+void kdbus_bus_put(struct kdbus_bus *bus)
+{
+	if (bus)
+		kref_put(&bus->kref, kdbus_bus_free);
+}
+
+static struct kdbus_bus *kdbus_bus_new(const char *name, u64 flags,
+				       const struct kdbus_bloom_parameter *bloom)
+{
+	struct kdbus_bus *bus;
+	int ret;
+
+	bus = kzalloc(sizeof(*bus), GFP_KERNEL_ACCOUNT);
+	if (!bus)
+		return ERR_PTR(-ENOMEM);
+
+	kref_init(&bus->kref);
+	strscpy(bus->name, name, sizeof(bus->name));
+	bus->flags = flags;
+	bus->owner = current_euid();
+	bus->bloom = *bloom;
+	INIT_LIST_HEAD(&bus->domain_entry);
+	mutex_init(&bus->lock);
+	xa_init(&bus->conns);
+	kdbus_notify_init(&bus->notify);
+
+	/* a version 4 UUID, as RFC 4122 lays it out */
+	get_random_bytes(bus->id128, sizeof(bus->id128));
+	bus->id128[6] = (bus->id128[6] & 0x0f) | 0x40;
+	bus->id128[8] = (bus->id128[8] & 0x3f) | 0x80;
+
+	ret = kdbus_registry_init(&bus->names);
+	if (ret < 0)
+		goto err_free;
+	ret = kdbus_match_index_init(&bus->matches, bloom->size);
+	if (ret < 0)
+		goto err_registry;
+
+	kdbus_object_inc(KDBUS_OBJECT_BUS);
+	return bus;
+
+err_registry:
+	kdbus_registry_destroy(&bus->names);
+err_free:
+	xa_destroy(&bus->conns);
+	kfree(bus);
+	return ERR_PTR(ret);
+}
+
+static int kdbus_bus_charge(struct kdbus_bus *bus)
+{
+	struct kdbus_user *user;
+	int ret;
+
+	user = kdbus_user_lookup(current_uid());
+	if (IS_ERR(user))
+		return PTR_ERR(user);
+
+	ret = kdbus_user_charge(&user->buses, KDBUS_USER_MAX_BUSES);
+	if (ret < 0) {
+		kdbus_user_put(user);
+		return ret;
+	}
+
+	bus->user = user;
+	return 0;
+}
+
+/* A bus is named after the user who makes it: "<euid>-...". */
+static int kdbus_bus_check_prefix(const char *name)
+{
+	char prefix[16];
+	uid_t uid;
+	int len;
+
+	uid = from_kuid(&init_user_ns, current_euid());
+	if (uid == (uid_t)-1)
+		return -EINVAL;
+	len = snprintf(prefix, sizeof(prefix), "%u-", uid);
+	return strncmp(name, prefix, len) ? -EINVAL : 0;
+}
+
+static struct kdbus_bus *kdbus_bus_make(struct kdbus_command *command)
+{
+	const char *name = command->found[KDBUS_BUS_MAKE_NAME]->str;
+	struct kdbus_bloom_parameter bloom;
+	struct kdbus_bus *bus;
+	struct kdbus_ep *ep;
+	u64 attach = 0;
+	int ret;
+
+	bloom = command->found[KDBUS_BUS_MAKE_BLOOM]->bloom_parameter;
+	if (bloom.size < 8 || bloom.size > KDBUS_BUS_BLOOM_MAX_SIZE || bloom.size % 8 != 0 ||
+	    bloom.n_hash < 1)
+		return ERR_PTR(-EINVAL);
+
+	if (command->found[KDBUS_BUS_MAKE_ATTACH_SEND])
+		attach = command->found[KDBUS_BUS_MAKE_ATTACH_SEND]->data64[0];
+	ret = kdbus_attach_flags_check(&attach);
+	if (ret < 0)
+		return ERR_PTR(ret);
+
+	ret = kdbus_bus_check_prefix(name);
+	if (ret < 0)
+		return ERR_PTR(ret);
+
+	bus = kdbus_bus_new(name, command->cmd->flags, &bloom);
+	if (IS_ERR(bus))
+		return bus;
+	ret = kdbus_domain_add_bus(bus);
+	if (ret < 0)
+		goto err_bus;
+	ret = kdbus_bus_charge(bus);
+	if (ret < 0)
+		goto err_domain;
+
+	bus->id = kdbus_domain_new_id();
+	ep = kdbus_ep_new(bus, "bus", bus->flags, current_euid(), current_egid());
+	if (IS_ERR(ep)) {
+		ret = PTR_ERR(ep);
+		goto err_domain;
+	}
+	bus->ep = ep;
+	return bus;
+
+err_domain:
+	kdbus_domain_remove_bus(bus);
+err_bus:
+	kdbus_bus_put(bus);
+	return ERR_PTR(ret);
+}
+
+/**
+ * kdbus_cmd_bus_make() - KDBUS_CMD_BUS_MAKE
+ * @argp:	the command
+ * @ret:	where to store what the ioctl returns
+ *
+ * Return: the bus, which dies with its last owner's kdbus_bus_shutdown(), or
+ * NULL if none was made.
+ */
+struct kdbus_bus *kdbus_cmd_bus_make(void __user *argp, int *ret)
+{
+	u64 storage[KDBUS_COMMAND_STORAGE / sizeof(u64)];
+	struct kdbus_bus *bus = NULL;
+	struct kdbus_command command;
+
+	*ret = kdbus_command_parse(&command, &kdbus_bus_make_spec, argp, storage, sizeof(storage));
+	if (*ret == 0) {
+		bus = kdbus_bus_make(&command);
+		if (IS_ERR(bus)) {
+			*ret = PTR_ERR(bus);
+			bus = NULL;
+		}
+	}
+
+	*ret = kdbus_command_finish(&command, *ret);
+	if (*ret < 0 && bus) {
+		kdbus_bus_shutdown(bus);
+		bus = NULL;
+	}
+	return bus;
+}
+
+/**
+ * kdbus_bus_shutdown() - end a bus
+ * @bus:	the bus; the caller's reference is dropped
+ *
+ * When this returns, the bus's nodes are gone, all connections have ended, and
+ * the name is free.
+ */
+void kdbus_bus_shutdown(struct kdbus_bus *bus)
+{
+	struct kdbus_conn *conn;
+	unsigned long id;
+
+	mutex_lock(&bus->lock);
+	kdbus_ep_kill(bus->ep);
+	mutex_unlock(&bus->lock);
+
+	/* no connection can be added any more */
+	for (;;) {
+		id = 0;
+		rcu_read_lock();
+		conn = xa_find(&bus->conns, &id, ULONG_MAX, XA_PRESENT);
+		if (conn && !kref_get_unless_zero(&conn->kref))
+			conn = NULL;
+		rcu_read_unlock();
+		if (!conn) {
+			if (xa_empty(&bus->conns))
+				break;
+			cond_resched();
+			continue;
+		}
+		kdbus_conn_disconnect(conn, false);
+		kdbus_conn_put(conn);
+	}
+
+	kdbus_ep_remove(bus->ep);
+	kdbus_domain_remove_bus(bus);
+	kdbus_bus_put(bus);
+}
+
+/**
+ * kdbus_bus_find_conn() - find a connection by id
+ * @bus:	the bus
+ * @id:		the id
+ *
+ * Return: a referenced connection that was alive a moment ago, or NULL.
+ */
+struct kdbus_conn *kdbus_bus_find_conn(struct kdbus_bus *bus, u64 id)
+{
+	struct kdbus_conn *conn;
+
+	if (id > ULONG_MAX)
+		return NULL;
+
+	rcu_read_lock();
+	conn = xa_load(&bus->conns, id);
+	if (conn && !kref_get_unless_zero(&conn->kref))
+		conn = NULL;
+	rcu_read_unlock();
+	return conn;
+}
+
+/**
+ * kdbus_bus_next_seqnum() - number a message
+ * @bus:	the bus
+ *
+ * Return: the number; the first is 1.
+ */
+u64 kdbus_bus_next_seqnum(struct kdbus_bus *bus)
+{
+	return atomic64_inc_return(&bus->seqnum);
+}
+
+static struct kdbus_info *kdbus_list_record(struct kdbus_buf *buf, const struct kdbus_conn *conn,
+					    size_t items)
+{
+	struct kdbus_info *info;
+	size_t size = ALIGN(sizeof(*info) + items, 8);
+
+	info = kdbus_buf_push(buf, size);
+	if (info) {
+		memset(info, 0, size);
+		info->size = size;
+		info->id = conn->id;
+		info->flags = conn->flags;
+	}
+	return info;
+}
+
+/* Which LIST flag asks for a name that is held this way? */
+static u64 kdbus_list_flag_of(u64 name_flags)
+{
+	if (name_flags & KDBUS_NAME_ACTIVATOR)
+		return KDBUS_LIST_ACTIVATORS;
+	return name_flags & KDBUS_NAME_IN_QUEUE ? KDBUS_LIST_QUEUED : KDBUS_LIST_NAMES;
+}
+
+static void kdbus_list_conn(struct kdbus_buf *buf, const struct kdbus_conn *conn, u64 flags)
+{
+	struct kdbus_name_owner *owner;
+	struct kdbus_info *info;
+	bool named = false;
+	size_t payload;
+
+	lockdep_assert_held(&conn->ep->bus->lock);
+
+	list_for_each_entry(owner, &conn->names, conn_entry) {
+		if (!(flags & kdbus_list_flag_of(owner->flags)))
+			continue;
+
+		named = true;
+		payload = sizeof(struct kdbus_name) + owner->name->len + 1;
+		info = kdbus_list_record(buf, conn, offsetof(struct kdbus_item, data) + payload);
+		if (!info)
+			return;
+		info->items[0].size = offsetof(struct kdbus_item, data) + payload;
+		info->items[0].type = KDBUS_ITEM_OWNED_NAME;
+		info->items[0].name.flags = owner->flags;
+		unsafe_memcpy(info->items[0].name.name, owner->name->name, owner->name->len + 1,
+			      /* the name extends the item, which was pushed with room for it */);
+	}
+
+	if (!named && flags & KDBUS_LIST_UNIQUE)
+		kdbus_list_record(buf, conn, 0);
+}
+
+/**
+ * kdbus_cmd_list() - KDBUS_CMD_LIST
+ * @conn:	the caller
+ * @file:	unused
+ * @argp:	the command
+ *
+ * Return: what the ioctl returns.
+ */
+int kdbus_cmd_list(struct kdbus_conn *conn, struct file *file, void __user *argp)
+{
+	u64 storage[KDBUS_COMMAND_STORAGE / sizeof(u64)];
+	struct kdbus_bus *bus = conn->ep->bus;
+	struct kdbus_command command;
+	struct kdbus_conn *other;
+	struct kdbus_buf buf;
+	unsigned long id;
+	u64 result[2];
+	int ret;
+
+	kdbus_buf_init(&buf, NULL, 0);
+	ret = kdbus_command_parse(&command, &kdbus_list_spec, argp, storage, sizeof(storage));
+	if (ret != 0)
+		goto finish;
+
+	mutex_lock(&bus->lock);
+	xa_for_each(&bus->conns, id, other)
+		kdbus_list_conn(&buf, other, command.cmd->flags);
+	mutex_unlock(&bus->lock);
+
+	result[0] = conn->pool->size;
+	result[1] = buf.len;
+	if (buf.failed)
+		ret = -ENOMEM;
+	else if (buf.len > 0)
+		ret = kdbus_pool_publish(conn->pool, buf.data, buf.len, &result[0]);
+
+	if (ret == 0)
+		ret = kdbus_command_copy_out(&command, offsetof(struct kdbus_cmd_list, offset),
+					     result, sizeof(result));
+finish:
+	kdbus_buf_free(&buf);
+	return kdbus_command_finish(&command, ret);
+}

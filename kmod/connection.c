@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "buffer.h"
+#include "bus.h"
+#include "command.h"
+#include "connection.h"
+#include "domain.h"
+#include "endpoint.h"
+#include "match.h"
+#include "name.h"
+#include "notify.h"
+#include "pool.h"
+
+#define KDBUS_HELLO_SPECIAL	\
+	(KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER | KDBUS_HELLO_MONITOR)
+
+enum {
+	KDBUS_HELLO_ITEM_NAME,
+	KDBUS_HELLO_ITEM_POLICY_ACCESS,
+	KDBUS_HELLO_ITEM_CREDS,
+	KDBUS_HELLO_ITEM_PIDS,
+	KDBUS_HELLO_ITEM_SECLABEL,
+	KDBUS_HELLO_ITEM_DESCRIPTION,
+	KDBUS_HELLO_ITEM_NEGOTIATE,
+};
+
+static const struct kdbus_item_spec kdbus_hello_items[] = {
+	[KDBUS_HELLO_ITEM_NAME]		 = { KDBUS_ITEM_NAME },
+	[KDBUS_HELLO_ITEM_POLICY_ACCESS] = { KDBUS_ITEM_POLICY_ACCESS, .multiple = true },
+	[KDBUS_HELLO_ITEM_CREDS]	 = { KDBUS_ITEM_CREDS },
+	[KDBUS_HELLO_ITEM_PIDS]		 = { KDBUS_ITEM_PIDS },
+	[KDBUS_HELLO_ITEM_SECLABEL]	 = { KDBUS_ITEM_SECLABEL },
+	[KDBUS_HELLO_ITEM_DESCRIPTION]	 = { KDBUS_ITEM_CONN_DESCRIPTION },
+	[KDBUS_HELLO_ITEM_NEGOTIATE]	 = { KDBUS_ITEM_NEGOTIATE },
+};
+
+static const struct kdbus_command_spec kdbus_hello_spec = {
+	.fixed		= sizeof(struct kdbus_cmd_hello),
+	.flags		= KDBUS_HELLO_ACCEPT_FD | KDBUS_HELLO_SPECIAL,
+	.items		= kdbus_hello_items,
+	.n_items	= ARRAY_SIZE(kdbus_hello_items),
+};
+
+static const struct kdbus_item_spec kdbus_plain_items[] = {
+	{ KDBUS_ITEM_NEGOTIATE },
+};
+
+static const struct kdbus_command_spec kdbus_byebye_spec = {
+	.fixed		= sizeof(struct kdbus_cmd),
+	.items		= kdbus_plain_items,
+	.n_items	= ARRAY_SIZE(kdbus_plain_items),
+};
+
+static const struct kdbus_command_spec kdbus_free_spec = {
+	.fixed		= sizeof(struct kdbus_cmd_free),
+	.items		= kdbus_plain_items,
+	.n_items	= ARRAY_SIZE(kdbus_plain_items),
+};
+
+enum {
+	KDBUS_INFO_ITEM_NAME,
+	KDBUS_INFO_ITEM_NEGOTIATE,
+};
+
+static const struct kdbus_item_spec kdbus_info_items[] = {
+	[KDBUS_INFO_ITEM_NAME]		= { KDBUS_ITEM_NAME },
+	[KDBUS_INFO_ITEM_NEGOTIATE]	= { KDBUS_ITEM_NEGOTIATE },
+};
+
+static const struct kdbus_command_spec kdbus_info_spec = {
+	.fixed		= sizeof(struct kdbus_cmd_info),
+	.items		= kdbus_info_items,
+	.n_items	= ARRAY_SIZE(kdbus_info_items),
+};
+
+/* ---- life ---- */
+
+struct kdbus_conn *kdbus_conn_get(struct kdbus_conn *conn)
+{
+	kref_get(&conn->kref);
+	return conn;
+}
+
+static void kdbus_conn_free(struct kref *kref)
+{
+	struct kdbus_conn *conn = container_of(kref, struct kdbus_conn, kref);
+
+	kdbus_queue_destroy(&conn->queue);
+	kdbus_pool_put(conn->pool);
+	kdbus_meta_conn_release(&conn->meta);
+	kdbus_user_put(conn->user);
+	put_cred(conn->cred);
+	kfree(conn->description);
+	kdbus_ep_put(conn->ep);
+	kfree_rcu(conn, rcu);
+	kdbus_object_dec(KDBUS_OBJECT_CONNECTION);
+}
+
+/**
+ * kdbus_conn_put() - drop a reference to a connection
+ * @conn:	the connection, or NULL
+ */
+void kdbus_conn_put(struct kdbus_conn *conn)
+{
+	if (conn)
+		kref_put(&conn->kref, kdbus_conn_free);
+}
+
+static struct kdbus_conn *kdbus_conn_new(struct kdbus_ep *ep, struct file *file,
+					 struct kdbus_command *command)
+{
+	const struct kdbus_item *description = command->found[KDBUS_HELLO_ITEM_DESCRIPTION];
+	const struct kdbus_cmd_hello *cmd = command->data;
+	struct kdbus_conn *conn;
+	int ret = -ENOMEM;
+
+	conn = kzalloc(sizeof(*conn), GFP_KERNEL_ACCOUNT);
+	if (!conn)
+		return ERR_PTR(-ENOMEM);
+
+	kref_init(&conn->kref);
+	conn->ep = kdbus_ep_get(ep);
+	conn->cred = get_cred(file->f_cred);
+	conn->owner = kdbus_ep_is_owner(ep, file);
+	conn->flags = cmd->flags;
+	conn->attach_flags_send = cmd->attach_flags_send;
+	conn->attach_flags_recv = cmd->attach_flags_recv;
+	init_waitqueue_head(&conn->wait);
+	spin_lock_init(&conn->lock);
+	kdbus_queue_init(&conn->queue);
+	kdbus_replies_init(&conn->replies);
+	INIT_LIST_HEAD(&conn->names);
+	mutex_init(&conn->match_lock);
+	INIT_LIST_HEAD(&conn->matches);
+	kdbus_object_inc(KDBUS_OBJECT_CONNECTION);
+
+	if (description) {
+		conn->description = kstrdup(description->str, GFP_KERNEL_ACCOUNT);
+		if (!conn->description)
+			goto err_put;
+	}
+
+	conn->pool = kdbus_pool_new(conn->description, cmd->pool_size);
+	if (IS_ERR(conn->pool)) {
+		ret = PTR_ERR(conn->pool);
+		conn->pool = NULL;
+		goto err_put;
+	}
+
+	ret = kdbus_meta_conn_init(&conn->meta, command->found[KDBUS_HELLO_ITEM_CREDS],
+				   command->found[KDBUS_HELLO_ITEM_PIDS],
+				   command->found[KDBUS_HELLO_ITEM_SECLABEL]);
+	if (ret < 0)
+		goto err_put;
+	return conn;
+
+err_put:
+	kdbus_conn_put(conn);
+	return ERR_PTR(ret);
+}
+
+/*
+ * Charge a connection to the user who opened its handle, or, for a privileged
+ * proxy, to the user it stands for.
+ */
+static int kdbus_conn_charge(struct kdbus_conn *conn, struct file *file)
+{
+	kuid_t uid = conn->cred->uid;
+	struct kdbus_user *user;
+	int ret;
+
+	if (conn->meta.faked && conn->meta.process.mask & KDBUS_ATTACH_CREDS &&
+	    uid_valid(conn->meta.process.uid[0]) && kdbus_ep_is_privileged(conn->ep, file))
+		uid = conn->meta.process.uid[0];
+
+	user = kdbus_user_lookup(uid);
+	if (IS_ERR(user))
+		return PTR_ERR(user);
+
+	ret = kdbus_user_charge(&user->conns, KDBUS_USER_MAX_CONN);
+	if (ret < 0)
+		kdbus_user_put(user);
+	else
+		conn->user = user;
+	return ret;
+}
+
+static int kdbus_conn_connect(struct kdbus_conn *conn)
+{
+	struct kdbus_bus *bus = conn->ep->bus;
+	int ret = -ESHUTDOWN;
+
+	mutex_lock(&bus->lock);
+	if (!kdbus_ep_is_dead(conn->ep)) {
+		conn->id = kdbus_domain_new_id();
+		ret = xa_insert(&bus->conns, conn->id, conn, GFP_KERNEL_ACCOUNT);
+	}
+	if (ret == 0)
+		kdbus_notify_id(bus, KDBUS_ITEM_ID_ADD, conn->id, conn->flags);
+	mutex_unlock(&bus->lock);
+
+	kdbus_notify_flush(bus);
+	return ret;
+}
+
+/**
+ * kdbus_conn_disconnect() - end a connection
+ * @conn:	the connection
+ * @if_idle:	only if nothing is queued for it
+ *
+ * When this returns 0, everybody who cares has been told.
+ *
+ * Return: 0, -ECONNRESET if it has ended before, or -EBUSY.
+ */
+int kdbus_conn_disconnect(struct kdbus_conn *conn, bool if_idle)
+{
+	struct kdbus_bus *bus = conn->ep->bus;
+	int ret = 0;
+
+	spin_lock(&conn->lock);
+	if (conn->dead)
+		ret = -ECONNRESET;
+	else if (if_idle && conn->queue.count > 0)
+		ret = -EBUSY;
+	else
+		WRITE_ONCE(conn->dead, true);
+	spin_unlock(&conn->lock);
+	if (ret < 0)
+		return ret;
+
+	wake_up_interruptible_poll(&conn->wait, EPOLLERR | EPOLLHUP);
+	kdbus_replies_abandon(conn);
+
+	mutex_lock(&bus->lock);
+	kdbus_match_remove_all(conn);
+	kdbus_name_release_all(conn);
+	xa_erase(&bus->conns, conn->id);
+	mutex_unlock(&bus->lock);
+
+	kdbus_queue_flush(conn);
+	kdbus_replies_renounce(conn);
+	kdbus_notify_id(bus, KDBUS_ITEM_ID_REMOVE, conn->id, conn->flags);
+	kdbus_notify_flush(bus);
+	return 0;
+}
+
+/**
+ * kdbus_conn_close() - a handle has been closed for the last time
+ * @conn:	its connection; the caller's reference is dropped
+ */
+void kdbus_conn_close(struct kdbus_conn *conn)
+{
+	kdbus_conn_disconnect(conn, false);
+	atomic_dec(&conn->user->conns);
+	kdbus_conn_put(conn);
+}
+
+/* ---- commands ---- */
+
+static int kdbus_hello_check(struct kdbus_ep *ep, struct file *file, struct kdbus_command *command)
+{
+	struct kdbus_item *name = command->found[KDBUS_HELLO_ITEM_NAME];
+	struct kdbus_cmd_hello *cmd = command->data;
+	u64 special = cmd->flags & KDBUS_HELLO_SPECIAL;
+	bool named = special & (KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER);
+	bool owner = kdbus_ep_is_owner(ep, file);
+	int ret;
+
+	if (cmd->pool_size == 0 || !IS_ALIGNED(cmd->pool_size, PAGE_SIZE))
+		return -EINVAL;
+	if (special & (special - 1))
+		return -EINVAL;
+	if (named != !!name)
+		return -EINVAL;
+	if (name && !kdbus_name_is_valid(name->str, special & KDBUS_HELLO_POLICY_HOLDER))
+		return -EINVAL;
+	if (special && !owner)
+		return -EPERM;
+	/* there are no connections but ordinary ones yet */
+	if (special)
+		return -EOPNOTSUPP;
+	if (!owner && (command->found[KDBUS_HELLO_ITEM_CREDS] ||
+		       command->found[KDBUS_HELLO_ITEM_PIDS] ||
+		       command->found[KDBUS_HELLO_ITEM_SECLABEL]))
+		return -EPERM;
+
+	ret = kdbus_attach_flags_check(&cmd->attach_flags_send);
+	if (ret == 0)
+		ret = kdbus_attach_flags_check(&cmd->attach_flags_recv);
+	return ret;
+}
+
+static int kdbus_hello_result(struct kdbus_conn *conn, struct kdbus_cmd_hello *cmd)
+{
+	const struct kdbus_bus *bus = conn->ep->bus;
+	struct {
+		u64 size;
+		u64 type;
+		struct kdbus_bloom_parameter bloom;
+	} item = {
+		.size = sizeof(item),
+		.type = KDBUS_ITEM_BLOOM_PARAMETER,
+		.bloom = bus->bloom,
+	};
+
+	cmd->bus_flags = bus->flags;
+	cmd->id = conn->id;
+	cmd->items_size = sizeof(item);
+	memcpy(cmd->id128, bus->id128, sizeof(cmd->id128));
+	return kdbus_pool_publish(conn->pool, &item, sizeof(item), &cmd->offset);
+}
+
+static struct kdbus_conn *kdbus_hello(struct kdbus_ep *ep, struct file *file,
+				      struct kdbus_command *command)
+{
+	struct kdbus_cmd_hello *cmd = command->data, supplied = *cmd;
+	struct kdbus_conn *conn;
+	int ret;
+
+	ret = kdbus_hello_check(ep, file, command);
+	if (ret < 0)
+		return ERR_PTR(ret);
+
+	conn = kdbus_conn_new(ep, file, command);
+	if (IS_ERR(conn))
+		return conn;
+	ret = kdbus_conn_charge(conn, file);
+	if (ret < 0)
+		goto err_put;
+	ret = kdbus_conn_connect(conn);
+	if (ret < 0)
+		goto err_uncharge;
+
+	/* inputs are returned as they were supplied */
+	ret = kdbus_hello_result(conn, cmd);
+	cmd->attach_flags_send = supplied.attach_flags_send;
+	cmd->attach_flags_recv = supplied.attach_flags_recv;
+	cmd->return_flags = 0;
+	if (ret == 0)
+		ret = kdbus_command_copy_out(command, 0, cmd, sizeof(*cmd));
+	if (ret < 0) {
+		kdbus_conn_close(conn);
+		return ERR_PTR(ret);
+	}
+	return conn;
+
+err_uncharge:
+	atomic_dec(&conn->user->conns);
+err_put:
+	kdbus_conn_put(conn);
+	return ERR_PTR(ret);
+}
+
+/**
+ * kdbus_cmd_hello() - KDBUS_CMD_HELLO
+ * @ep:		the endpoint
+ * @file:	the handle's file
+ * @argp:	the command
+ * @ret:	where to store what the ioctl returns
+ *
+ * Return: the connection, or NULL if none was made.
+ */
+struct kdbus_conn *kdbus_cmd_hello(struct kdbus_ep *ep, struct file *file, void __user *argp,
+				   int *ret)
+{
+	u64 storage[KDBUS_COMMAND_STORAGE / sizeof(u64)];
+	struct kdbus_conn *conn = NULL;
+	struct kdbus_command command;
+
+	*ret = kdbus_command_parse(&command, &kdbus_hello_spec, argp, storage, sizeof(storage));
+	if (*ret == 0) {
+		conn = kdbus_hello(ep, file, &command);
+		if (IS_ERR(conn)) {
+			*ret = PTR_ERR(conn);
+			conn = NULL;
+		}
+	}
+
+	*ret = kdbus_command_finish(&command, *ret);
+	if (*ret < 0 && conn) {
+		kdbus_conn_close(conn);
+		conn = NULL;
+	}
+	return conn;
+}
+
+/**
+ * kdbus_cmd_byebye() - KDBUS_CMD_BYEBYE
+ * @conn:	the caller
+ * @file:	unused
+ * @argp:	the command
+ *
+ * Return: what the ioctl returns.
+ */
+int kdbus_cmd_byebye(struct kdbus_conn *conn, struct file *file, void __user *argp)
+{
+	u64 storage[KDBUS_COMMAND_STORAGE / sizeof(u64)];
+	struct kdbus_command command;
+	int ret;
+
+	ret = kdbus_command_parse(&command, &kdbus_byebye_spec, argp, storage, sizeof(storage));
+	if (ret == 0)
+		ret = kdbus_conn_disconnect(conn, true);
+	return kdbus_command_finish(&command, ret);
+}
+
+/**
+ * kdbus_cmd_free() - KDBUS_CMD_FREE
+ * @conn:	the caller
+ * @file:	unused
+ * @argp:	the command
+ *
+ * Return: what the ioctl returns.
+ */
+int kdbus_cmd_free(struct kdbus_conn *conn, struct file *file, void __user *argp)
+{
+	u64 storage[KDBUS_COMMAND_STORAGE / sizeof(u64)];
+	struct kdbus_command command;
+	int ret;
+
+	ret = kdbus_command_parse(&command, &kdbus_free_spec, argp, storage, sizeof(storage));
+	if (ret == 0)
+		ret = kdbus_pool_free_offset(conn->pool,
+					     ((struct kdbus_cmd_free *)command.data)->offset);
+	return kdbus_command_finish(&command, ret);
+}
+
+/* Find the connection that CONN_INFO asks for. */
+static int kdbus_info_find(struct kdbus_bus *bus, const struct kdbus_cmd_info *cmd,
+			   const struct kdbus_item *name, struct kdbus_conn **found)
+{
+	struct kdbus_name_entry *entry;
+
+	*found = NULL;
+	if (!name) {
+		if (cmd->id == 0)
+			return -EINVAL;
+		*found = kdbus_bus_find_conn(bus, cmd->id);
+		return *found ? 0 : -ENXIO;
+	}
+
+	entry = kdbus_name_get_entry(bus, name->str);
+	if (!entry)
+		return -ESRCH;
+	*found = kdbus_name_get_owner(entry);
+	kdbus_name_put_entry(entry);
+	return *found && (cmd->id == 0 || cmd->id == (*found)->id) ? 0 : -ESRCH;
+}
+
+static int kdbus_info_publish(struct kdbus_conn *conn, struct kdbus_conn *target, u64 mask,
+			      u64 result[2])
+{
+	const struct kdbus_meta_reader reader = kdbus_meta_reader_of(conn);
+	u64 storage[256 / sizeof(u64)];
+	struct kdbus_info *info;
+	struct kdbus_buf buf;
+	int ret = -ENOMEM;
+
+	kdbus_buf_init(&buf, storage, sizeof(storage));
+	kdbus_buf_push(&buf, sizeof(*info));
+	kdbus_meta_conn_write(target, mask & READ_ONCE(target->attach_flags_send), &reader, &buf);
+	kdbus_buf_align(&buf);
+	if (!buf.failed) {
+		info = (struct kdbus_info *)buf.data;
+		info->size = buf.len;
+		info->id = target->id;
+		info->flags = target->flags;
+		result[1] = buf.len;
+		ret = kdbus_pool_publish(conn->pool, buf.data, buf.len, &result[0]);
+	}
+	kdbus_buf_free(&buf);
+	return ret;
+}
+
+/**
+ * kdbus_cmd_conn_info() - KDBUS_CMD_CONN_INFO
+ * @conn:	the caller
+ * @file:	unused
+ * @argp:	the command
+ *
+ * Return: what the ioctl returns.
+ */
+int kdbus_cmd_conn_info(struct kdbus_conn *conn, struct file *file, void __user *argp)
+{
+	u64 storage[KDBUS_COMMAND_STORAGE / sizeof(u64)];
+	struct kdbus_conn *target = NULL;
+	struct kdbus_command command;
+	struct kdbus_cmd_info *cmd;
+	u64 result[2];
+	int ret;
+
+	ret = kdbus_command_parse(&command, &kdbus_info_spec, argp, storage, sizeof(storage));
+	if (ret != 0)
+		goto finish;
+
+	cmd = command.data;
+	ret = kdbus_attach_flags_check(&cmd->attach_flags);
+	if (ret == 0)
+		ret = kdbus_info_find(conn->ep->bus, cmd, command.found[KDBUS_INFO_ITEM_NAME],
+				      &target);
+	if (ret == 0)
+		ret = kdbus_info_publish(conn, target, cmd->attach_flags, result);
+	if (ret == 0)
+		ret = kdbus_command_copy_out(&command, offsetof(struct kdbus_cmd_info, offset),
+					     result, sizeof(result));
+	kdbus_conn_put(target);
+finish:
+	return kdbus_command_finish(&command, ret);
+}

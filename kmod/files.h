@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: Files
+ *
+ * The open files a message carries: descriptors its sender attached, and
+ * sealed memfds that hold payload. They are referenced while the message is
+ * queued and become descriptors of the process that receives it. One set
+ * serves all receivers of a broadcast.
+ *
+ * A file that could keep a queue alive which keeps the file alive would never
+ * be freed. So files of kdbus itself, AF_UNIX sockets and io_uring instances,
+ * which can hold other files, are refused.
+ */
+#ifndef KDBUS_FILES_H
+#define KDBUS_FILES_H
+
+#include <linux/refcount.h>
+#include <linux/types.h>
+
+#include <linux/kdbus.h>
+
+struct file;
+struct file_operations;
+struct kdbus_slice;
+
+/**
+ * struct kdbus_files - files of a message
+ * @refs:	reference count
+ * @n_fds:	attached descriptors, first in @entries
+ * @n_memfds:	memfds, behind them
+ * @cap:	room in @entries
+ * @entries:	each file, and where in the message its number goes
+ */
+struct kdbus_files {
+	refcount_t refs;
+	unsigned int n_fds;
+	unsigned int n_memfds;
+	unsigned int cap;
+	struct kdbus_files_entry {
+		struct file *file;
+		size_t offset;
+	} entries[];
+};
+
+struct kdbus_files *kdbus_files_new(unsigned int n);
+struct kdbus_files *kdbus_files_get(struct kdbus_files *files);
+void kdbus_files_put(struct kdbus_files *files);
+int kdbus_files_add_fds(struct kdbus_files *files, const struct kdbus_item *item, size_t offset);
+int kdbus_files_add_memfd(struct kdbus_files *files, const struct kdbus_item *item, size_t offset);
+bool kdbus_files_install(const struct kdbus_files *files, struct kdbus_slice *slice);
+
+int kdbus_files_init(const struct file_operations *fops);
+
+#endif /* KDBUS_FILES_H */

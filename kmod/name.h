@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: Well-known names
+ *
+ * A name has a queue of connections that asked for it; the first owns it. A
+ * name exists while its queue is not empty. All changes are made under the bus
+ * lock. Senders look a name up under RCU and see its owner without any lock;
+ * a name changes hands under the losing connection's lock, which is what a
+ * sender holds when it finally queues a message there and looks again.
+ */
+#ifndef KDBUS_NAME_H
+#define KDBUS_NAME_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/rcupdate.h>
+#include <linux/rhashtable.h>
+#include <linux/types.h>
+
+struct file;
+struct kdbus_bus;
+struct kdbus_conn;
+
+/**
+ * struct kdbus_name_entry - a well-known name
+ * @kref:	held by the registry and by whoever is sending to it
+ * @rcu:	frees the memory
+ * @node:	in the bus's registry
+ * @owner:	who owns it; NULL once the name is gone. Changed under the bus
+ *		lock and the lock of the connection it is taken from
+ * @queue:	owner, then those who wait; bus lock
+ * @len:	length of @name without terminator
+ * @name:	the name
+ */
+struct kdbus_name_entry {
+	struct kref kref;
+	struct rcu_head rcu;
+	struct rhash_head node;
+	struct kdbus_conn __rcu *owner;
+	struct list_head queue;
+	size_t len;
+	char name[];
+};
+
+/**
+ * struct kdbus_name_owner - a connection's place in a name's queue
+ * @rcu:	frees the memory
+ * @name:	the name; valid as long as this is
+ * @conn:	the connection
+ * @flags:	KDBUS_NAME_*, as reported; changed under the bus lock
+ * @name_entry:	in the name's queue; bus lock
+ * @conn_entry:	in the connection's list; changed under the bus lock
+ */
+struct kdbus_name_owner {
+	struct rcu_head rcu;
+	struct kdbus_name_entry *name;
+	struct kdbus_conn *conn;
+	u64 flags;
+	struct list_head name_entry;
+	struct list_head conn_entry;
+};
+
+bool kdbus_name_is_valid(const char *name, bool allow_wildcard);
+
+int kdbus_registry_init(struct rhashtable *names);
+void kdbus_registry_destroy(struct rhashtable *names);
+
+struct kdbus_name_entry *kdbus_name_get_entry(struct kdbus_bus *bus, const char *name);
+void kdbus_name_put_entry(struct kdbus_name_entry *entry);
+struct kdbus_conn *kdbus_name_get_owner(struct kdbus_name_entry *entry);
+bool kdbus_name_is_owner(struct kdbus_bus *bus, const char *name, const struct kdbus_conn *conn);
+void kdbus_name_release_all(struct kdbus_conn *conn);
+
+int kdbus_cmd_name_acquire(struct kdbus_conn *conn, struct file *file, void __user *argp);
+int kdbus_cmd_name_release(struct kdbus_conn *conn, struct file *file, void __user *argp);
+
+#endif /* KDBUS_NAME_H */

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/err.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+
+#include <linux/kdbus.h>
+
+#include "command.h"
+#include "connection.h"
+#include "domain.h"
+#include "endpoint.h"
+#include "files.h"
+#include "name.h"
+#include "notify.h"
+#include "pool.h"
+#include "queue.h"
+#include "reply.h"
+
+static struct kmem_cache *kdbus_queue_entry_cache;
+
+static const struct kdbus_item_spec kdbus_recv_items[] = {
+	{ KDBUS_ITEM_NEGOTIATE },
+};
+
+static const struct kdbus_command_spec kdbus_recv_spec = {
+	.fixed		= sizeof(struct kdbus_cmd_recv),
+	.flags		= KDBUS_RECV_PEEK | KDBUS_RECV_DROP | KDBUS_RECV_USE_PRIORITY,
+	.items		= kdbus_recv_items,
+	.n_items	= ARRAY_SIZE(kdbus_recv_items),
+};
+
+void kdbus_queue_init(struct kdbus_queue *queue)
+{
+	INIT_LIST_HEAD(&queue->entries);
+	queue->by_priority = RB_ROOT_CACHED;
+	xa_init(&queue->quotas);
+}
+
+/**
+ * kdbus_queue_destroy() - end a queue that was flushed
+ * @queue:	the queue
+ */
+void kdbus_queue_destroy(struct kdbus_queue *queue)
+{
+	struct kdbus_quota *quota;
+	unsigned long id;
+
+	WARN_ON(!list_empty(&queue->entries));
+	xa_for_each(&queue->quotas, id, quota) {
+		WARN_ON(quota->msgs || quota->bytes || quota->fds);
+		kdbus_user_put(quota->user);
+		kfree(quota);
+	}
+	xa_destroy(&queue->quotas);
+}
+
+/* The quota of a user, made when first needed. */
+static struct kdbus_quota *kdbus_queue_quota(struct kdbus_queue *queue, struct kdbus_user *user)
+{
+	struct kdbus_quota *quota, *other;
+
+	quota = xa_load(&queue->quotas, user->id);
+	if (likely(quota))
+		return quota;
+
+	quota = kzalloc(sizeof(*quota), GFP_KERNEL_ACCOUNT);
+	if (!quota)
+		return NULL;
+
+	quota->user = kdbus_user_get(user);
+	other = xa_cmpxchg(&queue->quotas, user->id, NULL, quota, GFP_KERNEL_ACCOUNT);
+	if (!other)
+		return quota;
+
+	kdbus_user_put(quota->user);
+	kfree(quota);
+	return xa_is_err(other) ? NULL : other;
+}
+
+static int kdbus_queue_charge(struct kdbus_conn *conn, struct kdbus_quota *quota, size_t size,
+			      unsigned int n_fds)
+{
+	size_t half = conn->pool->size / 2, share;
+
+	lockdep_assert_held(&conn->lock);
+
+	if (half < conn->queue.bytes)
+		return -ENOBUFS;
+	share = (half - conn->queue.bytes + quota->bytes) / 3;
+	if (share < quota->bytes || share - quota->bytes < size)
+		return -ENOBUFS;
+	if (quota->msgs >= KDBUS_CONN_MAX_MSGS)
+		return -ENOBUFS;
+	if (quota->fds + n_fds > KDBUS_CONN_MAX_FDS_PER_USER)
+		return -EMFILE;
+
+	conn->queue.bytes += size;
+	quota->bytes += size;
+	quota->msgs++;
+	quota->fds += n_fds;
+	return 0;
+}
+
+static void kdbus_queue_uncharge(struct kdbus_conn *conn, struct kdbus_queue_entry *entry)
+{
+	struct kdbus_quota *quota = entry->quota;
+
+	lockdep_assert_held(&conn->lock);
+
+	if (!quota)
+		return;
+	conn->queue.bytes -= entry->size;
+	quota->bytes -= entry->size;
+	quota->msgs--;
+	quota->fds -= entry->n_fds;
+	entry->quota = NULL;
+}
+
+/* Free an entry that is charged to nobody, and its hold on the slice. */
+static void kdbus_queue_entry_free(struct kdbus_queue_entry *entry)
+{
+	kdbus_slice_release(entry->slice, KDBUS_SLICE_KERNEL);
+	kdbus_files_put(entry->files);
+	kdbus_reply_put(entry->reply);
+	kmem_cache_free(kdbus_queue_entry_cache, entry);
+	kdbus_object_dec(KDBUS_OBJECT_MESSAGE);
+}
+
+/**
+ * kdbus_queue_reserve() - get space for a message
+ * @conn:	the receiver
+ * @user:	who it is charged to
+ * @size:	bytes, a multiple of 8
+ * @files:	its files, or NULL; a reference is taken
+ *
+ * Return: an entry to be published or discarded, or an error pointer:
+ * -ECONNRESET if the receiver has ended, -ENOBUFS or -EMFILE if the user's
+ * quota is used up, -EXFULL if there is no space, -ENOMEM.
+ */
+struct kdbus_queue_entry *kdbus_queue_reserve(struct kdbus_conn *conn, struct kdbus_user *user,
+					      size_t size, struct kdbus_files *files)
+{
+	struct kdbus_queue_entry *entry;
+	struct kdbus_quota *quota;
+	struct kdbus_slice *slice;
+	int ret;
+
+	quota = kdbus_queue_quota(&conn->queue, user);
+	entry = kmem_cache_alloc(kdbus_queue_entry_cache, GFP_KERNEL_ACCOUNT);
+	slice = kdbus_slice_new();
+	if (!quota || !entry || !slice) {
+		ret = -ENOMEM;
+		goto err_free;
+	}
+
+	*entry = (struct kdbus_queue_entry){
+		.slice = slice,
+		.quota = quota,
+		.size = size,
+		.n_fds = files ? files->n_fds : 0,
+	};
+
+	spin_lock(&conn->lock);
+	ret = conn->dead ? -ECONNRESET : kdbus_queue_charge(conn, quota, size, entry->n_fds);
+	if (ret == 0) {
+		ret = kdbus_slice_reserve(slice, conn->pool, size, KDBUS_SLICE_KERNEL);
+		if (ret < 0)
+			kdbus_queue_uncharge(conn, entry);
+	}
+	spin_unlock(&conn->lock);
+	if (ret < 0)
+		goto err_free;
+
+	entry->files = kdbus_files_get(files);
+	kdbus_object_inc(KDBUS_OBJECT_MESSAGE);
+	return entry;
+
+err_free:
+	kdbus_slice_discard(slice);
+	if (entry)
+		kmem_cache_free(kdbus_queue_entry_cache, entry);
+	return ERR_PTR(ret);
+}
+
+/**
+ * kdbus_queue_discard() - give up a message that was not published
+ * @conn:	the receiver
+ * @entry:	what was reserved
+ */
+void kdbus_queue_discard(struct kdbus_conn *conn, struct kdbus_queue_entry *entry)
+{
+	spin_lock(&conn->lock);
+	kdbus_queue_uncharge(conn, entry);
+	spin_unlock(&conn->lock);
+	kdbus_queue_entry_free(entry);
+}
+
+static void kdbus_queue_link(struct kdbus_queue *queue, struct kdbus_queue_entry *entry)
+{
+	struct rb_node **link = &queue->by_priority.rb_root.rb_node, *parent = NULL;
+	bool leftmost = true;
+
+	list_add_tail(&entry->entry, &queue->entries);
+	while (*link) {
+		parent = *link;
+		if (entry->priority < rb_entry(parent, struct kdbus_queue_entry, node)->priority) {
+			link = &parent->rb_left;
+		} else {
+			link = &parent->rb_right;
+			leftmost = false;
+		}
+	}
+	rb_link_node(&entry->node, parent, link);
+	rb_insert_color_cached(&entry->node, &queue->by_priority, leftmost);
+	WRITE_ONCE(queue->count, queue->count + 1);
+}
+
+static void kdbus_queue_unlink(struct kdbus_queue *queue, struct kdbus_queue_entry *entry)
+{
+	list_del(&entry->entry);
+	rb_erase_cached(&entry->node, &queue->by_priority);
+	WRITE_ONCE(queue->count, queue->count - 1);
+}
+
+/**
+ * kdbus_queue_publish() - make a message receivable
+ * @conn:	the receiver
+ * @entry:	what was reserved, completely written
+ * @name:	the name it was sent to, or NULL; @conn must still own it
+ *
+ * If the entry is a call, the receiver owes the reply from here on.
+ *
+ * Return: 0, -ECONNRESET if the receiver has ended, or -EREMCHG if it lost
+ * the name. Then the entry is still the caller's.
+ */
+int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
+			const struct kdbus_name_entry *name)
+{
+	int ret = 0;
+
+	spin_lock(&conn->lock);
+	if (conn->dead)
+		ret = -ECONNRESET;
+	else if (name && rcu_access_pointer(name->owner) != conn)
+		ret = -EREMCHG;
+	if (ret == 0) {
+		if (entry->reply)
+			kdbus_reply_owe(conn, entry->reply);
+		kdbus_queue_link(&conn->queue, entry);
+	}
+	spin_unlock(&conn->lock);
+
+	if (ret == 0)
+		kdbus_conn_wake(conn, EPOLLIN | EPOLLRDNORM);
+	return ret;
+}
+
+/**
+ * kdbus_queue_count_drop() - count a message that was lost
+ * @conn:	who lost it
+ */
+void kdbus_queue_count_drop(struct kdbus_conn *conn)
+{
+	bool first;
+
+	spin_lock(&conn->lock);
+	first = conn->queue.dropped == 0;
+	WRITE_ONCE(conn->queue.dropped, conn->queue.dropped + 1);
+	spin_unlock(&conn->lock);
+
+	if (first)
+		kdbus_conn_wake(conn, EPOLLIN | EPOLLRDNORM);
+}
+
+/**
+ * kdbus_queue_flush() - discard all a connection that ended has not received
+ * @conn:	the connection
+ */
+void kdbus_queue_flush(struct kdbus_conn *conn)
+{
+	struct kdbus_queue_entry *entry, *next;
+	LIST_HEAD(entries);
+
+	spin_lock(&conn->lock);
+	list_for_each_entry_safe(entry, next, &conn->queue.entries, entry) {
+		kdbus_queue_unlink(&conn->queue, entry);
+		kdbus_queue_uncharge(conn, entry);
+		list_add_tail(&entry->entry, &entries);
+	}
+	spin_unlock(&conn->lock);
+
+	list_for_each_entry_safe(entry, next, &entries, entry)
+		kdbus_queue_entry_free(entry);
+}
+
+/**
+ * kdbus_queue_take() - hand a message to the running process
+ * @conn:	the receiver
+ * @entry:	a message that is in no queue; freed
+ * @info:	filled in
+ *
+ * Return: offset of the message, which user space now holds.
+ */
+u64 kdbus_queue_take(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
+		     struct kdbus_msg_info *info)
+{
+	info->offset = entry->slice->offset;
+	info->msg_size = entry->slice->size;
+	info->return_flags = 0;
+
+	if (entry->quota) {
+		spin_lock(&conn->lock);
+		kdbus_queue_uncharge(conn, entry);
+		spin_unlock(&conn->lock);
+	}
+	if (entry->files && !kdbus_files_install(entry->files, entry->slice))
+		info->return_flags |= KDBUS_RECV_RETURN_INCOMPLETE_FDS;
+
+	kdbus_slice_hold(entry->slice, KDBUS_SLICE_USER);
+	kdbus_queue_entry_free(entry);
+	return info->offset;
+}
+
+static struct kdbus_queue_entry *kdbus_queue_peek(struct kdbus_queue *queue, bool use_priority,
+						  s64 priority)
+{
+	struct kdbus_queue_entry *entry;
+	struct rb_node *node;
+
+	if (!use_priority)
+		return list_first_entry_or_null(&queue->entries, struct kdbus_queue_entry, entry);
+
+	node = rb_first_cached(&queue->by_priority);
+	if (!node)
+		return NULL;
+	entry = rb_entry(node, struct kdbus_queue_entry, node);
+	return entry->priority <= priority ? entry : NULL;
+}
+
+static int kdbus_queue_recv(struct kdbus_conn *conn, const struct kdbus_cmd_recv *cmd,
+			    struct kdbus_msg_info *info, u64 *dropped)
+{
+	bool drop = cmd->flags & KDBUS_RECV_DROP;
+	bool peek = !drop && cmd->flags & KDBUS_RECV_PEEK;
+	struct kdbus_queue_entry *entry;
+
+	*info = (struct kdbus_msg_info){ .offset = conn->pool->size };
+
+	spin_lock(&conn->lock);
+	*dropped = conn->queue.dropped;
+	WRITE_ONCE(conn->queue.dropped, 0);
+	entry = kdbus_queue_peek(&conn->queue, cmd->flags & KDBUS_RECV_USE_PRIORITY,
+				 cmd->priority);
+	if (entry && peek) {
+		info->offset = entry->slice->offset;
+		info->msg_size = entry->slice->size;
+		kdbus_slice_hold(entry->slice, KDBUS_SLICE_USER);
+	} else if (entry) {
+		kdbus_queue_unlink(&conn->queue, entry);
+		kdbus_queue_uncharge(conn, entry);
+	}
+	spin_unlock(&conn->lock);
+
+	if (!entry)
+		return -EAGAIN;
+	if (peek)
+		return 0;
+
+	if (drop) {
+		if (entry->reply) {
+			kdbus_reply_fail(entry->reply);
+			kdbus_notify_flush(conn->ep->bus);
+		}
+		kdbus_queue_entry_free(entry);
+	} else {
+		kdbus_queue_take(conn, entry, info);
+	}
+	return 0;
+}
+
+/**
+ * kdbus_cmd_recv() - KDBUS_CMD_RECV
+ * @conn:	the caller
+ * @file:	unused
+ * @argp:	the command
+ *
+ * Return: what the ioctl returns.
+ */
+int kdbus_cmd_recv(struct kdbus_conn *conn, struct file *file, void __user *argp)
+{
+	u64 storage[KDBUS_COMMAND_STORAGE / sizeof(u64)];
+	struct kdbus_command command;
+	struct kdbus_cmd_recv *cmd;
+	struct {
+		u64 dropped;
+		struct kdbus_msg_info info;
+	} result;
+	int ret;
+
+	BUILD_BUG_ON(offsetof(struct kdbus_cmd_recv, msg) !=
+		     offsetof(struct kdbus_cmd_recv, dropped_msgs) + sizeof(u64));
+
+	ret = kdbus_command_parse(&command, &kdbus_recv_spec, argp, storage, sizeof(storage));
+	if (ret != 0)
+		goto finish;
+
+	cmd = command.data;
+	ret = -EINVAL;
+	if (cmd->flags & KDBUS_RECV_DROP && cmd->flags & KDBUS_RECV_USE_PRIORITY)
+		goto finish;
+
+	ret = kdbus_queue_recv(conn, cmd, &result.info, &result.dropped);
+	if (result.dropped > 0)
+		command.return_flags |= KDBUS_RECV_RETURN_DROPPED_MSGS;
+	if (kdbus_command_copy_out(&command, offsetof(struct kdbus_cmd_recv, dropped_msgs),
+				   &result, sizeof(result)) < 0)
+		ret = -EFAULT;
+
+finish:
+	return kdbus_command_finish(&command, ret);
+}
+
+int kdbus_queue_cache_init(void)
+{
+	kdbus_queue_entry_cache = KMEM_CACHE(kdbus_queue_entry, 0);
+	return kdbus_queue_entry_cache ? 0 : -ENOMEM;
+}
+
+void kdbus_queue_cache_exit(void)
+{
+	kmem_cache_destroy(kdbus_queue_entry_cache);
+}

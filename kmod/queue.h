@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: Queue
+ *
+ * What a connection has yet to receive. A message gets into a queue in three
+ * steps: space and quota are reserved under conn->lock; the content is written
+ * without it, however long that takes; the entry is published under it. Only
+ * published entries can be received. A receiver therefore never waits for a
+ * sender's memory, and nothing of a send that fails half-way remains.
+ *
+ * Each sending user has a quota at each receiver: at most a third of what the
+ * others leave of half the pool, and limited numbers of messages and files.
+ * Reserved counts as used.
+ */
+#ifndef KDBUS_QUEUE_H
+#define KDBUS_QUEUE_H
+
+#include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/types.h>
+#include <linux/xarray.h>
+
+struct file;
+struct kdbus_conn;
+struct kdbus_files;
+struct kdbus_name_entry;
+struct kdbus_reply;
+struct kdbus_slice;
+struct kdbus_user;
+
+/**
+ * struct kdbus_quota - what one user has unread at a receiver
+ * @user:	the user, referenced
+ * @bytes:	bytes of messages
+ * @msgs:	messages
+ * @fds:	attached descriptors
+ *
+ * The numbers are protected by the receiver's lock.
+ */
+struct kdbus_quota {
+	struct kdbus_user *user;
+	size_t bytes;
+	unsigned int msgs;
+	unsigned int fds;
+};
+
+/**
+ * struct kdbus_queue_entry - a message on its way to a receiver
+ * @entry:	in the queue, by age
+ * @node:	in the queue, by priority and age
+ * @priority:	lower values are more urgent
+ * @slice:	where the message is; held as long as this exists
+ * @quota:	what it is charged to; NULL when it no longer is
+ * @size:	bytes charged
+ * @n_fds:	attached descriptors charged
+ * @files:	its files, or NULL
+ * @reply:	for an unread call: where the reply goes
+ */
+struct kdbus_queue_entry {
+	struct list_head entry;
+	struct rb_node node;
+	s64 priority;
+	struct kdbus_slice *slice;
+	struct kdbus_quota *quota;
+	size_t size;
+	unsigned int n_fds;
+	struct kdbus_files *files;
+	struct kdbus_reply *reply;
+};
+
+/**
+ * struct kdbus_queue - messages to be received
+ * @entries:	published entries, oldest first
+ * @by_priority: the same, most urgent first, then oldest first
+ * @count:	how many these are; may be read without lock
+ * @bytes:	bytes reserved and published
+ * @dropped:	messages lost since last reported; may be read without lock
+ * @quotas:	by id of user; grows, and is emptied at the end
+ *
+ * All but @quotas is protected by conn->lock.
+ */
+struct kdbus_queue {
+	struct list_head entries;
+	struct rb_root_cached by_priority;
+	unsigned int count;
+	size_t bytes;
+	u64 dropped;
+	struct xarray quotas;
+};
+
+void kdbus_queue_init(struct kdbus_queue *queue);
+void kdbus_queue_destroy(struct kdbus_queue *queue);
+void kdbus_queue_flush(struct kdbus_conn *conn);
+
+struct kdbus_queue_entry *kdbus_queue_reserve(struct kdbus_conn *conn, struct kdbus_user *user,
+					      size_t size, struct kdbus_files *files);
+void kdbus_queue_discard(struct kdbus_conn *conn, struct kdbus_queue_entry *entry);
+int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
+			const struct kdbus_name_entry *name);
+void kdbus_queue_count_drop(struct kdbus_conn *conn);
+u64 kdbus_queue_take(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
+		     struct kdbus_msg_info *info);
+
+int kdbus_cmd_recv(struct kdbus_conn *conn, struct file *file, void __user *argp);
+
+int kdbus_queue_cache_init(void);
+void kdbus_queue_cache_exit(void);
+
+#endif /* KDBUS_QUEUE_H */
