@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/user_namespace.h>
+#include <linux/wait.h>
 
 #include "buffer.h"
 #include "bus.h"
@@ -64,10 +65,7 @@ static void kdbus_bus_free(struct kref *kref)
 	kdbus_registry_destroy(&bus->names);
 	kdbus_match_index_destroy(&bus->matches);
 	kdbus_notify_destroy(&bus->notify);
-	if (bus->user) {
-		atomic_dec(&bus->user->buses);
-		kdbus_user_put(bus->user);
-	}
+	kdbus_user_put(bus->user);
 	kfree(bus);
 	kdbus_object_dec(KDBUS_OBJECT_BUS);
 }
@@ -100,6 +98,7 @@ static struct kdbus_bus *kdbus_bus_new(const char *name, u64 flags,
 	INIT_LIST_HEAD(&bus->domain_entry);
 	mutex_init(&bus->lock);
 	xa_init(&bus->conns);
+	init_waitqueue_head(&bus->deserted);
 	kdbus_notify_init(&bus->notify);
 
 	/* a version 4 UUID, as RFC 4122 lays it out */
@@ -196,11 +195,13 @@ static struct kdbus_bus *kdbus_bus_make(struct kdbus_command *command)
 	ep = kdbus_ep_new(bus, "bus", bus->flags, current_euid(), current_egid());
 	if (IS_ERR(ep)) {
 		ret = PTR_ERR(ep);
-		goto err_domain;
+		goto err_charge;
 	}
 	bus->ep = ep;
 	return bus;
 
+err_charge:
+	atomic_dec(&bus->user->buses);
 err_domain:
 	kdbus_domain_remove_bus(bus);
 err_bus:
@@ -249,7 +250,7 @@ struct kdbus_bus *kdbus_cmd_bus_make(void __user *argp, int *ret)
 void kdbus_bus_shutdown(struct kdbus_bus *bus)
 {
 	struct kdbus_conn *conn;
-	unsigned long id;
+	unsigned long id = 0;
 
 	mutex_lock(&bus->lock);
 	kdbus_ep_kill(bus->ep);
@@ -257,24 +258,23 @@ void kdbus_bus_shutdown(struct kdbus_bus *bus)
 
 	/* no connection can be added any more */
 	for (;;) {
-		id = 0;
-		rcu_read_lock();
+		mutex_lock(&bus->lock);
 		conn = xa_find(&bus->conns, &id, ULONG_MAX, XA_PRESENT);
-		if (conn && !kref_get_unless_zero(&conn->kref))
-			conn = NULL;
-		rcu_read_unlock();
-		if (!conn) {
-			if (xa_empty(&bus->conns))
-				break;
-			cond_resched();
-			continue;
-		}
+		if (conn)
+			kdbus_conn_get(conn);
+		mutex_unlock(&bus->lock);
+		if (!conn)
+			break;
 		kdbus_conn_disconnect(conn, false);
 		kdbus_conn_put(conn);
+		id++;
 	}
+	/* some may be ending at the hands of others */
+	wait_event(bus->deserted, xa_empty(&bus->conns));
 
 	kdbus_ep_remove(bus->ep);
 	kdbus_domain_remove_bus(bus);
+	atomic_dec(&bus->user->buses);
 	kdbus_bus_put(bus);
 }
 

@@ -41,6 +41,7 @@
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/rhashtable.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 
 #include <linux/kdbus.h>
@@ -68,6 +69,7 @@ struct kdbus_user;
  * @seqnum:		last message number handed out
  * @lock:		see above
  * @conns:		connections by id; changed under @lock, read under RCU
+ * @deserted:		woken when the last connection has gone
  * @names:		well-known names; changed under @lock, read under RCU
  * @matches:		who wants which signal
  * @notify:		events not yet delivered
@@ -87,6 +89,7 @@ struct kdbus_bus {
 
 	struct mutex lock; /* see above */
 	struct xarray conns;
+	wait_queue_head_t deserted;
 	struct rhashtable names;
 	struct kdbus_match_index matches;
 	struct kdbus_notify notify;

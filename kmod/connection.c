@@ -241,6 +241,8 @@ int kdbus_conn_disconnect(struct kdbus_conn *conn, bool if_idle)
 	kdbus_match_remove_all(conn);
 	kdbus_name_release_all(conn);
 	xa_erase(&bus->conns, conn->id);
+	if (xa_empty(&bus->conns))
+		wake_up(&bus->deserted);
 	mutex_unlock(&bus->lock);
 
 	kdbus_queue_flush(conn);
