@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/err.h>
+#include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -600,6 +602,15 @@ static unsigned long kdbus_pool_shrink_scan(struct shrinker *shrinker, struct sh
 
 /* ---- life ---- */
 
+/*
+ * A pool's file is of shmem, but holds the module: mappings outlive the handle
+ * they were made through, and their operations are ours.
+ */
+static const struct file_operations kdbus_pool_fops = {
+	.owner	= THIS_MODULE,
+	.llseek	= noop_llseek,
+};
+
 /**
  * kdbus_pool_new() - make a pool
  * @description:	shown in /proc/PID/maps; may be NULL
@@ -635,6 +646,9 @@ struct kdbus_pool *kdbus_pool_new(const char *description, u64 size)
 		goto err_free;
 	}
 	kfree(name);
+	/* dropped with the file */
+	__module_get(kdbus_pool_fops.owner);
+	pool->file->f_op = &kdbus_pool_fops;
 
 	kref_init(&pool->kref);
 	pool->size = size;

@@ -72,7 +72,7 @@ struct kdbus_slice {
  * @pages:	the pages that exist, by index; entries are removed under @lock
  *		and only while no slice covers them
  * @memcg:	who pays for the pages
- * @file:	identity of the mappings; holds no pages itself
+ * @file:	identity of the mappings; holds the module, but no pages
  * @reclaim:	in the shrinker's list
  */
 struct kdbus_pool {

@@ -202,7 +202,7 @@ struct kdbus_reply *kdbus_reply_open(struct kdbus_conn *caller, struct kdbus_con
 	reply->cookie = cookie;
 	reply->deadline = deadline;
 	reply->sync = sync;
-	reply->state = KDBUS_REPLY_OPEN;
+	reply->state = KDBUS_REPLY_NEW;
 	RB_CLEAR_NODE(&reply->by_cookie);
 	RB_CLEAR_NODE(&reply->by_deadline);
 	INIT_LIST_HEAD(&reply->owed);
@@ -233,7 +233,7 @@ void kdbus_reply_abort(struct kdbus_reply *reply)
 	bool mine;
 
 	spin_lock(&reply->caller->lock);
-	mine = reply->state == KDBUS_REPLY_OPEN;
+	mine = reply->state == KDBUS_REPLY_NEW;
 	if (mine)
 		kdbus_reply_close(reply);
 	spin_unlock(&reply->caller->lock);
@@ -253,7 +253,7 @@ void kdbus_reply_owe(struct kdbus_conn *callee, struct kdbus_reply *reply)
 	lockdep_assert_held(&callee->lock);
 
 	/* if it is closed already, kdbus_reply_settle() may have been here */
-	if (READ_ONCE(reply->state) == KDBUS_REPLY_OPEN)
+	if (cmpxchg(&reply->state, KDBUS_REPLY_NEW, KDBUS_REPLY_OPEN) == KDBUS_REPLY_NEW)
 		list_add_tail(&kdbus_reply_get(reply)->owed, &callee->replies.owed);
 }
 

@@ -10,7 +10,8 @@
  * Everything in a slot is protected by the caller's lock; the callee's list
  * of what it owes by the callee's. The two are never held together: whoever
  * closes a slot does so under the caller's lock, alone, and then takes it off
- * the callee's list.
+ * the callee's list. Only the step from being sent to being owed is made under
+ * the callee's lock, together with the call becoming receivable; it is atomic.
  *
  * A caller may sleep until the reply comes (a synchronous call). If a signal
  * interrupts it, the slot stays, and so does its outcome, until the call is
@@ -37,12 +38,14 @@ struct kdbus_queue_entry;
 
 /**
  * enum kdbus_reply_state - life of a slot
+ * @KDBUS_REPLY_NEW:		the call is being sent
  * @KDBUS_REPLY_OPEN:		the reply is awaited
  * @KDBUS_REPLY_DELIVERING:	a reply to a synchronous call is being written
  * @KDBUS_REPLY_DONE:		a synchronous call has its outcome
  * @KDBUS_REPLY_CLOSED:		nobody waits any more
  */
 enum kdbus_reply_state {
+	KDBUS_REPLY_NEW,
 	KDBUS_REPLY_OPEN,
 	KDBUS_REPLY_DELIVERING,
 	KDBUS_REPLY_DONE,
