@@ -97,7 +97,7 @@ static struct kdbus_bus *kdbus_bus_new(const char *name, u64 flags,
 	bus->bloom = *bloom;
 	INIT_LIST_HEAD(&bus->domain_entry);
 	mutex_init(&bus->lock);
-	xa_init(&bus->conns);
+	xa_init_flags(&bus->conns, XA_FLAGS_ACCOUNT);
 	init_waitqueue_head(&bus->deserted);
 	kdbus_notify_init(&bus->notify);
 
@@ -389,8 +389,13 @@ int kdbus_cmd_list(struct kdbus_conn *conn, struct file *file, void __user *argp
 		goto finish;
 
 	mutex_lock(&bus->lock);
-	xa_for_each(&bus->conns, id, other)
+	xa_for_each(&bus->conns, id, other) {
 		kdbus_list_conn(&buf, other, command.cmd->flags);
+		/* it will never fit */
+		if (buf.failed || buf.len > conn->pool->size)
+			break;
+		cond_resched();
+	}
 	mutex_unlock(&bus->lock);
 
 	result[0] = conn->pool->size;

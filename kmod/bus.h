@@ -10,6 +10,8 @@
  *
  * In the order in which they may be nested:
  *
+ *   0. handle->setup, a mutex: the setup of one handle. The only one that is
+ *      held while user memory is accessed; it can stop nobody else.
  *   1. bus->lock, a mutex: everything that changes who is on the bus or who
  *      owns a name. It is never taken to send or receive a message.
  *   2. bus->notify.flush, a mutex: delivering notifications, one after the
@@ -20,7 +22,8 @@
  *   5. pool->lock, a spinlock: the slices of one pool.
  *
  * index->lock (match.h), notify->lock (notify.h) and the domain's mutex
- * protect one list each and are innermost.
+ * protect one list each; nothing of ours is taken inside them. Reclaim takes
+ * the lock of a page, then pool->lock.
  *
  * What a sender reads - connections by id, names by string, the match index,
  * the names of a connection - it reads under RCU. Objects found that way are
@@ -29,7 +32,8 @@
  * queue: a name changes hands under the lock of the connection that loses it,
  * so each message goes to exactly one owner.
  *
- * No lock is held while user memory is accessed, and no lock is shared by
+ * But for handle->setup, no lock is held while user memory is accessed, and
+ * no lock is shared by
  * pairs of peers that have nothing to do with each other.
  */
 #ifndef KDBUS_BUS_H

@@ -20,6 +20,9 @@
 #define KDBUS_HELLO_SPECIAL	\
 	(KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER | KDBUS_HELLO_MONITOR)
 
+/* Bytes of the items HELLO returns: the bus's Bloom parameters. */
+#define KDBUS_HELLO_ITEMS_SIZE	32
+
 enum {
 	KDBUS_HELLO_ITEM_NAME,
 	KDBUS_HELLO_ITEM_POLICY_ACCESS,
@@ -298,7 +301,8 @@ static int kdbus_hello_check(struct kdbus_ep *ep, struct file *file, struct kdbu
 	return ret;
 }
 
-static int kdbus_hello_result(struct kdbus_conn *conn, struct kdbus_cmd_hello *cmd)
+/* The result's items. The pool being empty, they are at its start. */
+static int kdbus_hello_publish(struct kdbus_conn *conn, u64 *offset)
 {
 	const struct kdbus_bus *bus = conn->ep->bus;
 	struct {
@@ -311,17 +315,15 @@ static int kdbus_hello_result(struct kdbus_conn *conn, struct kdbus_cmd_hello *c
 		.bloom = bus->bloom,
 	};
 
-	cmd->bus_flags = bus->flags;
-	cmd->id = conn->id;
-	cmd->items_size = sizeof(item);
-	memcpy(cmd->id128, bus->id128, sizeof(cmd->id128));
-	return kdbus_pool_publish(conn->pool, &item, sizeof(item), &cmd->offset);
+	BUILD_BUG_ON(sizeof(item) != KDBUS_HELLO_ITEMS_SIZE);
+	return kdbus_pool_publish(conn->pool, &item, sizeof(item), offset);
 }
 
 static struct kdbus_conn *kdbus_hello(struct kdbus_ep *ep, struct file *file,
 				      struct kdbus_command *command)
 {
-	struct kdbus_cmd_hello *cmd = command->data, supplied = *cmd;
+	struct kdbus_cmd_hello *cmd = command->data, result = *cmd;
+	const struct kdbus_bus *bus = ep->bus;
 	struct kdbus_conn *conn;
 	int ret;
 
@@ -332,6 +334,10 @@ static struct kdbus_conn *kdbus_hello(struct kdbus_ep *ep, struct file *file,
 	conn = kdbus_conn_new(ep, file, command);
 	if (IS_ERR(conn))
 		return conn;
+	/* before others can send to it */
+	ret = kdbus_hello_publish(conn, &result.offset);
+	if (ret < 0)
+		goto err_put;
 	ret = kdbus_conn_charge(conn, file);
 	if (ret < 0)
 		goto err_put;
@@ -340,12 +346,12 @@ static struct kdbus_conn *kdbus_hello(struct kdbus_ep *ep, struct file *file,
 		goto err_uncharge;
 
 	/* inputs are returned as they were supplied */
-	ret = kdbus_hello_result(conn, cmd);
-	cmd->attach_flags_send = supplied.attach_flags_send;
-	cmd->attach_flags_recv = supplied.attach_flags_recv;
-	cmd->return_flags = 0;
-	if (ret == 0)
-		ret = kdbus_command_copy_out(command, 0, cmd, sizeof(*cmd));
+	result.return_flags = 0;
+	result.bus_flags = bus->flags;
+	result.id = conn->id;
+	result.items_size = KDBUS_HELLO_ITEMS_SIZE;
+	memcpy(result.id128, bus->id128, sizeof(result.id128));
+	ret = kdbus_command_copy_out(command, 0, &result, sizeof(result));
 	if (ret < 0) {
 		kdbus_conn_close(conn);
 		return ERR_PTR(ret);

@@ -31,7 +31,7 @@ static const char *const kdbus_object_names[KDBUS_OBJECT_N] = {
 	[KDBUS_OBJECT_NOTIFICATION]	= "notification",
 };
 
-/* Protects the tables below; taken inside no other lock of ours. */
+/* Protects the tables below; no other lock of ours is taken inside it. */
 static DEFINE_MUTEX(kdbus_domain_lock);
 static DEFINE_HASHTABLE(kdbus_domain_users, 6);
 static DEFINE_IDA(kdbus_domain_user_ids);

@@ -108,7 +108,8 @@ static int kdbus_handle_bus_make(struct kdbus_handle *handle, void __user *argp)
 {
 	int ret;
 
-	mutex_lock(&handle->setup);
+	if (mutex_lock_interruptible(&handle->setup))
+		return -ERESTARTSYS;
 	if (!handle->ep && !handle->bus)
 		handle->bus = kdbus_cmd_bus_make(argp, &ret);
 	else
@@ -122,7 +123,8 @@ static int kdbus_handle_hello(struct kdbus_handle *handle, struct file *file, vo
 	struct kdbus_conn *conn;
 	int ret;
 
-	mutex_lock(&handle->setup);
+	if (mutex_lock_interruptible(&handle->setup))
+		return -ERESTARTSYS;
 	if (handle->ep && !handle->conn && !kdbus_ep_is_dead(handle->ep)) {
 		conn = kdbus_cmd_hello(handle->ep, file, argp, &ret);
 		if (conn)

@@ -466,10 +466,8 @@ void kdbus_receivers_release(struct kdbus_receivers *receivers)
  * @bus:	the bus
  * @event:	the event
  * @receivers:	filled in; to be released
- *
- * Return: 0 or -ENOMEM.
  */
-int kdbus_match_collect(struct kdbus_bus *bus, const struct kdbus_match_event *event,
+void kdbus_match_collect(struct kdbus_bus *bus, const struct kdbus_match_event *event,
 			struct kdbus_receivers *receivers)
 {
 	struct kdbus_match_walk walk = {
@@ -492,19 +490,17 @@ int kdbus_match_collect(struct kdbus_bus *bus, const struct kdbus_match_event *e
 		if (walk.found <= walk.cap)
 			break;
 
-		/* more than expected: once again, with room for some newcomers */
+		/*
+		 * More than expected: once again, with room for some newcomers.
+		 * Failing would lose the event for all of them, uncounted.
+		 */
 		kdbus_receivers_release(receivers);
 		walk.cap = walk.found + walk.found / 4;
 		receivers->conns = kvmalloc_array(walk.cap, sizeof(*receivers->conns),
-						  GFP_KERNEL_ACCOUNT);
-		if (!receivers->conns) {
-			kdbus_receivers_init(receivers);
-			return -ENOMEM;
-		}
+						  GFP_KERNEL | __GFP_NOFAIL);
 	}
 
 	kdbus_receivers_unique(receivers);
-	return 0;
 }
 
 /* ---- a connection's matches ---- */

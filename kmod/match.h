@@ -92,8 +92,8 @@ struct kdbus_receivers {
 int kdbus_match_index_init(struct kdbus_match_index *index, size_t bloom_size);
 void kdbus_match_index_destroy(struct kdbus_match_index *index);
 
-int kdbus_match_collect(struct kdbus_bus *bus, const struct kdbus_match_event *event,
-			struct kdbus_receivers *receivers);
+void kdbus_match_collect(struct kdbus_bus *bus, const struct kdbus_match_event *event,
+			 struct kdbus_receivers *receivers);
 void kdbus_receivers_release(struct kdbus_receivers *receivers);
 bool kdbus_match_wants(struct kdbus_conn *conn, const struct kdbus_match_event *event);
 void kdbus_match_remove_all(struct kdbus_conn *conn);

@@ -140,7 +140,8 @@ static int kdbus_message_check_vec(struct kdbus_message *message, const struct k
 
 	if (vec->size > KDBUS_MSG_MAX_PAYLOAD_VEC_SIZE)
 		return -EMSGSIZE;
-	if (vec->address && !access_ok(u64_to_user_ptr(vec->address), vec->size))
+	if (vec->address > ULONG_MAX ||
+	    (vec->address && !access_ok(u64_to_user_ptr(vec->address), vec->size)))
 		return -EFAULT;
 
 	/* zeros are not sent, but what follows must stay aligned */
@@ -240,13 +241,17 @@ static int kdbus_message_resolve_files(struct kdbus_message *message)
 
 /* ---- delivery ---- */
 
+/* Look at the sending thread, unless it stands for somebody else. */
+static void kdbus_message_look_at_sender(struct kdbus_message *message, u64 mask)
+{
+	kdbus_meta_process_current(&message->process, message->src->meta.faked ? 0 : mask);
+}
+
 /* What of the sending thread a receiver may see, if it asks. */
 static u64 kdbus_message_granted(const struct kdbus_message *message, const struct kdbus_conn *dst)
 {
 	const u64 base = KDBUS_ATTACH_CREDS | KDBUS_ATTACH_PIDS | KDBUS_ATTACH_AUXGROUPS;
 
-	if (message->src->meta.faked)
-		return 0;
 	/* the rest is what it could as well look up in /proc */
 	if (pid_nr_ns(task_pid(current), dst->meta.pid_ns))
 		return KDBUS_META_PROCESS;
@@ -311,6 +316,7 @@ static int kdbus_message_build(struct kdbus_message *message, struct kdbus_conn 
 	struct kdbus_msg *msg;
 
 	image->len = 0;
+	image->failed = false;
 	msg = kdbus_buf_push(image, message->items_end);
 	if (!msg)
 		return -ENOMEM;
@@ -438,12 +444,10 @@ static void kdbus_message_broadcast(struct kdbus_message *message)
 	size_t i;
 	int ret;
 
-	if (kdbus_match_collect(src->ep->bus, &event, &receivers) < 0)
-		return;
-
+	kdbus_match_collect(src->ep->bus, &event, &receivers);
 	for (i = 0; i < receivers.count; i++)
 		mask |= READ_ONCE(receivers.conns[i]->attach_flags_recv);
-	kdbus_meta_process_current(&message->process, mask);
+	kdbus_message_look_at_sender(message, mask);
 
 	for (i = 0; i < receivers.count; i++) {
 		dst = receivers.conns[i];
@@ -503,11 +507,12 @@ static int kdbus_message_reply(struct kdbus_message *message, struct kdbus_conn 
 
 	reply = kdbus_reply_claim(dst, message->src, message->msg->cookie_reply);
 	if (!reply)
-		return -EBADSLT;
+		return kdbus_conn_is_dead(dst) ? -ECONNRESET : -EBADSLT;
 
 	if (!reply->sync) {
-		ret = kdbus_message_deliver(message, dst, NULL, NULL);
-		goto put;
+		/* once it has the reply, the caller may call again */
+		kdbus_reply_put(reply);
+		return kdbus_message_deliver(message, dst, NULL, NULL);
 	}
 
 	entry = kdbus_message_prepare(message, dst);
@@ -560,7 +565,7 @@ static int kdbus_message_try_unicast(struct kdbus_message *message, struct kdbus
 	if (ret < 0)
 		goto put;
 
-	kdbus_meta_process_current(&message->process, READ_ONCE(dst->attach_flags_recv));
+	kdbus_message_look_at_sender(message, READ_ONCE(dst->attach_flags_recv));
 	if (msg->flags & KDBUS_MSG_SIGNAL)
 		ret = kdbus_message_signal(message, dst, name);
 	else if (!(msg->flags & KDBUS_MSG_EXPECT_REPLY) && msg->cookie_reply != 0)
@@ -636,6 +641,9 @@ static int kdbus_send_parse_message(struct kdbus_message *message, u64 address, 
 {
 	int ret;
 
+	message->command.heap = false;
+	if (address > ULONG_MAX)
+		return -EFAULT;
 	ret = kdbus_command_parse(&message->command, &kdbus_msg_spec, u64_to_user_ptr(address),
 				  storage, KDBUS_MESSAGE_STORAGE);
 	if (ret < 0)

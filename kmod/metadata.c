@@ -320,7 +320,7 @@ static size_t kdbus_meta_try_names(struct kdbus_conn *conn, struct kdbus_buf *bu
  */
 void kdbus_meta_conn_write_names(struct kdbus_conn *conn, struct kdbus_buf *buf)
 {
-	size_t start, room, need = 0;
+	size_t end = buf->len, start, room, need = 0;
 
 	if (list_empty(&conn->names))
 		return;
@@ -335,6 +335,10 @@ void kdbus_meta_conn_write_names(struct kdbus_conn *conn, struct kdbus_buf *buf)
 			return;
 		need = kdbus_meta_try_names(conn, buf, room);
 	} while (need > room);
+
+	/* it may only wait for names; then nothing follows the padding */
+	if (need == 0)
+		buf->len = end;
 }
 
 /**

@@ -165,9 +165,10 @@ struct kdbus_conn *kdbus_name_get_owner(struct kdbus_name_entry *entry)
 	struct kdbus_conn *conn;
 
 	rcu_read_lock();
-	conn = rcu_dereference(entry->owner);
-	if (conn && !kref_get_unless_zero(&conn->kref))
-		conn = NULL;
+	/* a connection gives its names up before its last reference */
+	do {
+		conn = rcu_dereference(entry->owner);
+	} while (conn && !kref_get_unless_zero(&conn->kref));
 	rcu_read_unlock();
 	return conn;
 }
@@ -324,7 +325,7 @@ static int kdbus_name_acquire(struct kdbus_conn *conn, const char *name, u64 req
 			return -ENOMEM;
 		}
 
-		mine->flags = saved;
+		WRITE_ONCE(mine->flags, saved);
 		list_add(&mine->name_entry, &entry->queue);
 		kdbus_name_publish_owner(entry);
 		kdbus_notify_name(bus, KDBUS_ITEM_NAME_ADD, 0, 0, conn->id, mine->flags, name);
@@ -348,7 +349,7 @@ static int kdbus_name_acquire(struct kdbus_conn *conn, const char *name, u64 req
 
 		primary_id = primary->conn->id;
 		primary_flags = primary->flags;
-		mine->flags = saved;
+		WRITE_ONCE(mine->flags, saved | KDBUS_NAME_PRIMARY);
 		list_move(&mine->name_entry, &entry->queue);
 		kdbus_name_publish_owner(entry);
 		if (primary_flags & KDBUS_NAME_QUEUE)
@@ -363,15 +364,16 @@ static int kdbus_name_acquire(struct kdbus_conn *conn, const char *name, u64 req
 	}
 
 	if (request & KDBUS_NAME_QUEUE) {
-		*return_flags = saved | KDBUS_NAME_IN_QUEUE;
-		if (!mine) {
+		bool queued = mine;
+
+		if (!queued) {
 			mine = kdbus_name_new_owner(entry, conn);
 			if (!mine)
 				return -ENOMEM;
 			list_add_tail(&mine->name_entry, &entry->queue);
-			*return_flags |= KDBUS_NAME_ACQUIRED;
 		}
 		WRITE_ONCE(mine->flags, saved | KDBUS_NAME_IN_QUEUE);
+		*return_flags = mine->flags | (queued ? 0 : KDBUS_NAME_ACQUIRED);
 		return 0;
 	}
 

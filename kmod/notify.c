@@ -61,7 +61,7 @@ void kdbus_notify_destroy(struct kdbus_notify *notify)
 	WARN_ON(!list_empty(&notify->events));
 }
 
-static struct kdbus_event *kdbus_event_new(struct kdbus_bus *bus, u64 type, size_t payload)
+static struct kdbus_event *kdbus_event_new(u64 type, size_t payload)
 {
 	size_t item_size = offsetof(struct kdbus_item, data) + payload;
 	struct kdbus_event *event;
@@ -104,7 +104,7 @@ void kdbus_notify_name(struct kdbus_bus *bus, u64 type, u64 old_id, u64 old_flag
 
 	lockdep_assert_held(&bus->lock);
 
-	event = kdbus_event_new(bus, type, sizeof(struct kdbus_notify_name_change) + len);
+	event = kdbus_event_new(type, sizeof(struct kdbus_notify_name_change) + len);
 	event->item.name_change.old_id.id = old_id;
 	event->item.name_change.old_id.flags = old_flags;
 	event->item.name_change.new_id.id = new_id;
@@ -125,7 +125,7 @@ void kdbus_notify_id(struct kdbus_bus *bus, u64 type, u64 id, u64 flags)
 {
 	struct kdbus_event *event;
 
-	event = kdbus_event_new(bus, type, sizeof(struct kdbus_notify_id_change));
+	event = kdbus_event_new(type, sizeof(struct kdbus_notify_id_change));
 	event->item.id_change.id = id;
 	event->item.id_change.flags = flags;
 	kdbus_event_record(bus, event);
@@ -142,7 +142,7 @@ void kdbus_notify_reply(struct kdbus_conn *caller, u64 type, u64 cookie)
 	struct kdbus_bus *bus = caller->ep->bus;
 	struct kdbus_event *event;
 
-	event = kdbus_event_new(bus, type, 0);
+	event = kdbus_event_new(type, 0);
 	event->dst = kdbus_conn_get(caller);
 	event->cookie = cookie;
 	kdbus_event_record(bus, event);
@@ -191,10 +191,7 @@ static void kdbus_event_broadcast(struct kdbus_bus *bus, const struct kdbus_even
 	size_t i;
 	int ret;
 
-	/* without memory to list them, nobody is told */
-	if (kdbus_match_collect(bus, &what, &receivers) < 0)
-		return;
-
+	kdbus_match_collect(bus, &what, &receivers);
 	for (i = 0; i < receivers.count; i++) {
 		conn = receivers.conns[i];
 		ret = kdbus_event_deliver(conn, buf);

@@ -15,6 +15,11 @@
 #include "domain.h"
 #include "pool.h"
 
+/* A sender does not work hard for the memory of a receiver whose cgroup is full. */
+#define KDBUS_POOL_GFP_SENDER	(__GFP_NORETRY | __GFP_NOWARN)
+/* The owner of the pool is treated like anybody who touches memory. */
+#define KDBUS_POOL_GFP_OWNER	0
+
 static struct kmem_cache *kdbus_slice_cache;
 static struct shrinker *kdbus_pool_shrinker;
 
@@ -96,16 +101,20 @@ static struct kdbus_slice *kdbus_pool_find_busy(struct kdbus_pool *pool, size_t 
 
 /**
  * kdbus_slice_new() - allocate what describes a slice
+ * @pool:	where it will be
  *
- * Reserving happens where nothing can be allocated; this is done before.
+ * Reserving happens where nothing can be allocated; this is done before. Like
+ * the pages, it is the pool's owner who pays, and who frees it.
  *
  * Return: a slice without space, or NULL.
  */
-struct kdbus_slice *kdbus_slice_new(void)
+struct kdbus_slice *kdbus_slice_new(struct kdbus_pool *pool)
 {
+	struct mem_cgroup *memcg = set_active_memcg(pool->memcg);
 	struct kdbus_slice *slice;
 
-	slice = kmem_cache_alloc(kdbus_slice_cache, GFP_KERNEL_ACCOUNT);
+	slice = kmem_cache_alloc(kdbus_slice_cache, GFP_KERNEL_ACCOUNT | KDBUS_POOL_GFP_SENDER);
+	set_active_memcg(memcg);
 	if (slice)
 		kdbus_object_inc(KDBUS_OBJECT_SLICE);
 	return slice;
@@ -272,11 +281,9 @@ static void kdbus_pool_put_page(struct page *page)
  * The page at @index, made if there is none yet. It stays as long as a slice
  * covers it.
  */
-static struct page *kdbus_pool_page(struct kdbus_pool *pool, pgoff_t index)
+static struct page *kdbus_pool_page(struct kdbus_pool *pool, pgoff_t index, gfp_t effort)
 {
-	/* the owner's cgroup being full is the sender's error, not a reason to kill */
-	const gfp_t gfp = GFP_HIGHUSER | __GFP_ACCOUNT | __GFP_ZERO | __GFP_RETRY_MAYFAIL |
-			  __GFP_NOWARN;
+	const gfp_t gfp = GFP_HIGHUSER | __GFP_ACCOUNT | __GFP_ZERO | effort;
 	struct mem_cgroup *memcg;
 	struct page *page, *other;
 
@@ -288,7 +295,7 @@ static struct page *kdbus_pool_page(struct kdbus_pool *pool, pgoff_t index)
 	page = alloc_page(gfp);
 	if (page) {
 		other = xa_cmpxchg(&pool->pages, index, NULL, page,
-				   GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+				   GFP_KERNEL_ACCOUNT | effort);
 		if (!other) {
 			atomic_long_inc(&kdbus_pool_pages);
 			kdbus_object_inc(KDBUS_OBJECT_PAGE);
@@ -312,7 +319,7 @@ static int kdbus_slice_fill(struct kdbus_slice *slice, size_t offset, size_t len
 	void *map;
 
 	for (; len > 0 && ret == 0; pos += n, len -= n) {
-		page = kdbus_pool_page(slice->pool, pos >> PAGE_SHIFT);
+		page = kdbus_pool_page(slice->pool, pos >> PAGE_SHIFT, KDBUS_POOL_GFP_SENDER);
 		if (!page)
 			return -ENOMEM;
 
@@ -392,7 +399,7 @@ int kdbus_pool_publish(struct kdbus_pool *pool, const void *from, size_t len, u6
 	struct kdbus_slice *slice;
 	int ret;
 
-	slice = kdbus_slice_new();
+	slice = kdbus_slice_new(pool);
 	if (!slice)
 		return -ENOMEM;
 	ret = kdbus_slice_reserve(slice, pool, ALIGN(len, 8), KDBUS_SLICE_KERNEL);
@@ -435,7 +442,7 @@ static vm_fault_t kdbus_pool_vm_fault(struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;
 
 	for (;;) {
-		if (!kdbus_pool_page(pool, vmf->pgoff))
+		if (!kdbus_pool_page(pool, vmf->pgoff, KDBUS_POOL_GFP_OWNER))
 			return VM_FAULT_OOM;
 
 		spin_lock(&pool->lock);
@@ -542,18 +549,23 @@ static bool kdbus_pool_reclaim_page(struct kdbus_pool *pool, pgoff_t index)
 	return idle;
 }
 
-static unsigned long kdbus_pool_reclaim(struct kdbus_pool *pool, unsigned long want)
+/* Look at some pages of a pool, where the last look ended; @budget says how many. */
+static unsigned long kdbus_pool_reclaim(struct kdbus_pool *pool, unsigned long *budget)
 {
-	unsigned long index, freed = 0;
+	unsigned long index, freed = 0, next = 0;
 	struct page *page;
 
-	xa_for_each(&pool->pages, index, page) {
-		if (freed >= want)
+	xa_for_each_start(&pool->pages, index, page, READ_ONCE(pool->cursor)) {
+		if (*budget == 0) {
+			next = index;
 			break;
+		}
+		--*budget;
 		if (kdbus_pool_reclaim_page(pool, index))
 			freed++;
 		cond_resched();
 	}
+	WRITE_ONCE(pool->cursor, next);
 	return freed;
 }
 
@@ -582,22 +594,23 @@ static struct kdbus_pool *kdbus_pool_next_to_scan(void)
 static unsigned long kdbus_pool_shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	unsigned int rounds = READ_ONCE(kdbus_pool_count);
+	unsigned long freed = 0, budget = sc->nr_to_scan;
 	struct kdbus_pool *pool;
-	unsigned long freed = 0;
 
 	/* unmapping takes locks of the file's mapping */
 	if (!(sc->gfp_mask & __GFP_FS))
 		return SHRINK_STOP;
 
-	for (; rounds > 0 && freed < sc->nr_to_scan; rounds--) {
+	for (; rounds > 0 && budget > 0; rounds--) {
 		pool = kdbus_pool_next_to_scan();
 		if (!pool)
 			break;
-		freed += kdbus_pool_reclaim(pool, sc->nr_to_scan - freed);
+		freed += kdbus_pool_reclaim(pool, &budget);
 		kdbus_pool_put(pool);
 	}
 
-	return freed ? freed : SHRINK_STOP;
+	sc->nr_scanned = sc->nr_to_scan - budget;
+	return freed;
 }
 
 /* ---- life ---- */
@@ -622,21 +635,26 @@ static const struct file_operations kdbus_pool_fops = {
  */
 struct kdbus_pool *kdbus_pool_new(const char *description, u64 size)
 {
-	struct kdbus_slice *slice;
+	struct kdbus_slice *slice = NULL;
 	struct kdbus_pool *pool;
 	char *name = NULL;
-	int ret;
+	int ret = -ENOMEM;
 
 	if (size > MAX_LFS_FILESIZE || size > SIZE_MAX)
 		return ERR_PTR(-EINVAL);
 
 	pool = kzalloc(sizeof(*pool), GFP_KERNEL_ACCOUNT);
-	slice = kdbus_slice_new();
-	if (description)
-		name = kasprintf(GFP_KERNEL, "kdbus-conn:%s", description);
-	if (!pool || !slice || (description && !name)) {
-		ret = -ENOMEM;
+	if (!pool)
+		return ERR_PTR(-ENOMEM);
+
+	pool->memcg = get_mem_cgroup_from_mm(current->mm);
+	slice = kdbus_slice_new(pool);
+	if (!slice)
 		goto err_free;
+	if (description) {
+		name = kasprintf(GFP_KERNEL, "kdbus-conn:%s", description);
+		if (!name)
+			goto err_free;
 	}
 
 	pool->file = kdbus_compat_shmem_file(name ? name : "kdbus-conn", size);
@@ -656,8 +674,7 @@ struct kdbus_pool *kdbus_pool_new(const char *description, u64 size)
 	INIT_LIST_HEAD(&pool->slices);
 	pool->busy = RB_ROOT;
 	pool->free = RB_ROOT;
-	xa_init(&pool->pages);
-	pool->memcg = get_mem_cgroup_from_mm(current->mm);
+	xa_init_flags(&pool->pages, XA_FLAGS_ACCOUNT);
 
 	*slice = (struct kdbus_slice){ .pool = pool, .size = size };
 	list_add(&slice->entry, &pool->slices);
@@ -674,6 +691,7 @@ struct kdbus_pool *kdbus_pool_new(const char *description, u64 size)
 err_free:
 	kfree(name);
 	kdbus_slice_discard(slice);
+	mem_cgroup_put(pool->memcg);
 	kfree(pool);
 	return ERR_PTR(ret);
 }
@@ -690,10 +708,14 @@ static void kdbus_pool_free(struct kref *kref)
 	WRITE_ONCE(kdbus_pool_count, kdbus_pool_count - 1);
 	spin_unlock(&kdbus_pool_list_lock);
 
-	list_for_each_entry_safe(slice, next, &pool->slices, entry)
+	list_for_each_entry_safe(slice, next, &pool->slices, entry) {
 		kdbus_slice_discard(slice);
-	xa_for_each(&pool->pages, index, page)
+		cond_resched();
+	}
+	xa_for_each(&pool->pages, index, page) {
 		kdbus_pool_put_page(page);
+		cond_resched();
+	}
 	xa_destroy(&pool->pages);
 	mem_cgroup_put(pool->memcg);
 	fput(pool->file);

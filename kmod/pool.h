@@ -74,6 +74,7 @@ struct kdbus_slice {
  * @memcg:	who pays for the pages
  * @file:	identity of the mappings; holds the module, but no pages
  * @reclaim:	in the shrinker's list
+ * @cursor:	page the shrinker looks at next
  */
 struct kdbus_pool {
 	struct kref kref;
@@ -86,12 +87,13 @@ struct kdbus_pool {
 	struct mem_cgroup *memcg;
 	struct file *file;
 	struct list_head reclaim;
+	unsigned long cursor;
 };
 
 struct kdbus_pool *kdbus_pool_new(const char *description, u64 size);
 void kdbus_pool_put(struct kdbus_pool *pool);
 
-struct kdbus_slice *kdbus_slice_new(void);
+struct kdbus_slice *kdbus_slice_new(struct kdbus_pool *pool);
 void kdbus_slice_discard(struct kdbus_slice *slice);
 int kdbus_slice_reserve(struct kdbus_slice *slice, struct kdbus_pool *pool, size_t size,
 			unsigned int holder);

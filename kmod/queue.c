@@ -33,7 +33,7 @@ void kdbus_queue_init(struct kdbus_queue *queue)
 {
 	INIT_LIST_HEAD(&queue->entries);
 	queue->by_priority = RB_ROOT_CACHED;
-	xa_init(&queue->quotas);
+	xa_init_flags(&queue->quotas, XA_FLAGS_ACCOUNT);
 }
 
 /**
@@ -147,7 +147,7 @@ struct kdbus_queue_entry *kdbus_queue_reserve(struct kdbus_conn *conn, struct kd
 
 	quota = kdbus_queue_quota(&conn->queue, user);
 	entry = kmem_cache_alloc(kdbus_queue_entry_cache, GFP_KERNEL_ACCOUNT);
-	slice = kdbus_slice_new();
+	slice = kdbus_slice_new(conn->pool);
 	if (!quota || !entry || !slice) {
 		ret = -ENOMEM;
 		goto err_free;
@@ -367,11 +367,11 @@ static int kdbus_queue_recv(struct kdbus_conn *conn, const struct kdbus_cmd_recv
 		return 0;
 
 	if (drop) {
-		if (entry->reply) {
+		if (entry->reply)
 			kdbus_reply_fail(entry->reply);
-			kdbus_notify_flush(conn->ep->bus);
-		}
+		/* before its caller is told, so that it may call again */
 		kdbus_queue_entry_free(entry);
+		kdbus_notify_flush(conn->ep->bus);
 	} else {
 		kdbus_queue_take(conn, entry, info);
 	}

@@ -123,6 +123,9 @@ static void kdbus_replies_arm(struct kdbus_replies *replies, u64 deadline)
 
 	replies->armed = deadline;
 	wait = deadline > now ? nsecs_to_jiffies64(deadline - now) + 1 : 0;
+	/* the timer wheel is late by up to an eighth; approach the deadline in steps */
+	if (wait >= 64)
+		wait -= wait / 8;
 	mod_delayed_work(kdbus_reply_wq, &replies->timer,
 			 min_t(u64, wait, KDBUS_REPLY_TIMER_MAX));
 }
@@ -156,7 +159,7 @@ static void kdbus_reply_close(struct kdbus_reply *reply)
 	RB_CLEAR_NODE(&reply->by_cookie);
 }
 
-/* Give a synchronous call its outcome. */
+/* Give a synchronous call its outcome. It is to be woken without the lock. */
 static void kdbus_reply_done(struct kdbus_reply *reply, struct kdbus_queue_entry *entry, int err)
 {
 	lockdep_assert_held(&reply->caller->lock);
@@ -164,7 +167,6 @@ static void kdbus_reply_done(struct kdbus_reply *reply, struct kdbus_queue_entry
 	reply->entry = entry;
 	reply->err = err;
 	WRITE_ONCE(reply->state, KDBUS_REPLY_DONE);
-	wake_up_interruptible_sync(&reply->wait);
 }
 
 /* ---- opening ---- */
@@ -233,7 +235,7 @@ void kdbus_reply_abort(struct kdbus_reply *reply)
 	bool mine;
 
 	spin_lock(&reply->caller->lock);
-	mine = reply->state == KDBUS_REPLY_NEW;
+	mine = READ_ONCE(reply->state) == KDBUS_REPLY_NEW;
 	if (mine)
 		kdbus_reply_close(reply);
 	spin_unlock(&reply->caller->lock);
@@ -279,7 +281,7 @@ static void kdbus_reply_settle(struct kdbus_reply *reply)
 void kdbus_reply_arm(struct kdbus_reply *reply)
 {
 	spin_lock(&reply->caller->lock);
-	if (reply->state == KDBUS_REPLY_OPEN && !reply->caller->dead)
+	if (READ_ONCE(reply->state) == KDBUS_REPLY_OPEN && !reply->caller->dead)
 		kdbus_reply_watch(reply);
 	spin_unlock(&reply->caller->lock);
 }
@@ -305,7 +307,7 @@ struct kdbus_reply *kdbus_reply_claim(struct kdbus_conn *caller, struct kdbus_co
 	spin_lock(&caller->lock);
 	for (reply = kdbus_reply_first(&caller->replies, cookie); reply;
 	     reply = kdbus_reply_next(reply))
-		if (reply->state == KDBUS_REPLY_OPEN && reply->callee == callee)
+		if (READ_ONCE(reply->state) == KDBUS_REPLY_OPEN && reply->callee == callee)
 			break;
 	if (reply) {
 		if (reply->sync) {
@@ -341,6 +343,9 @@ int kdbus_reply_complete(struct kdbus_reply *reply, struct kdbus_queue_entry *en
 		ret = 0;
 	}
 	spin_unlock(&reply->caller->lock);
+
+	if (ret == 0)
+		wake_up_interruptible_sync(&reply->wait);
 	return ret;
 }
 
@@ -356,7 +361,7 @@ void kdbus_reply_fail(struct kdbus_reply *reply)
 	bool closed = false, ended = false;
 
 	spin_lock(&caller->lock);
-	if (reply->state == KDBUS_REPLY_OPEN) {
+	if (READ_ONCE(reply->state) == KDBUS_REPLY_OPEN) {
 		ended = true;
 		if (reply->sync) {
 			kdbus_reply_done(reply, NULL, -EPIPE);
@@ -370,6 +375,7 @@ void kdbus_reply_fail(struct kdbus_reply *reply)
 	if (!ended)
 		return;
 	kdbus_reply_settle(reply);
+	wake_up_interruptible_sync(&reply->wait);
 	if (closed) {
 		kdbus_notify_reply(caller, KDBUS_ITEM_REPLY_DEAD, reply->cookie);
 		kdbus_reply_put(reply);
@@ -488,7 +494,8 @@ static void kdbus_replies_expire(struct work_struct *work)
  * @pt:		hands us its wait queues
  * @reply:	who to wake
  * @n:		wait queues watched
- * @watches:	how; more than a file has
+ * @watches:	how; few files have more than one wait queue, and more than these
+ *		are not watched
  */
 struct kdbus_cancel {
 	struct poll_table_struct pt;
@@ -498,7 +505,7 @@ struct kdbus_cancel {
 		struct wait_queue_entry entry;
 		wait_queue_head_t *head;
 		struct kdbus_reply *reply;
-	} watches[2];
+	} watches[4];
 };
 
 static int kdbus_cancel_wake(struct wait_queue_entry *entry, unsigned int mode, int flags,
@@ -517,7 +524,7 @@ static void kdbus_cancel_queue(struct file *file, wait_queue_head_t *head,
 	struct kdbus_cancel *cancel = container_of(pt, struct kdbus_cancel, pt);
 	struct kdbus_cancel_watch *watch;
 
-	if (WARN_ON_ONCE(cancel->n == ARRAY_SIZE(cancel->watches)))
+	if (cancel->n == ARRAY_SIZE(cancel->watches))
 		return;
 	watch = &cancel->watches[cancel->n++];
 	init_waitqueue_func_entry(&watch->entry, kdbus_cancel_wake);
@@ -570,7 +577,8 @@ static int kdbus_reply_sleep(struct kdbus_reply *reply, struct file *cancel)
 	int ret;
 
 	for (;;) {
-		WRITE_ONCE(reply->kicked, false);
+		/* what is kicked from here on is seen below or asked for anew */
+		smp_store_mb(reply->kicked, false);
 		if (kdbus_cancel_is_ready(cancel))
 			return -ECANCELED;
 

@@ -63,7 +63,7 @@ enum kdbus_reply_state {
  * @sync:		the caller sleeps, or was interrupted sleeping
  * @interrupted:	the latter
  * @kicked:		the cancel descriptor may have become readable
- * @state:		see above
+ * @state:		see above; left KDBUS_REPLY_NEW under the callee's lock
  * @err:		outcome, if there is no reply
  * @entry:		the reply of a synchronous call
  * @by_cookie:		in the caller's tree
