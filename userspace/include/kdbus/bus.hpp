@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#ifndef KDBUS_BUS_HPP
+#define KDBUS_BUS_HPP
+
+#include <kdbus/arguments.hpp>
+#include <kdbus/export.hpp>
+#include <kdbus/handler.hpp>
+#include <kdbus/interface.hpp>
+#include <kdbus/message.hpp>
+#include <kdbus/responder.hpp>
+#include <kdbus/result.hpp>
+#include <kdbus/slot.hpp>
+#include <kdbus/wire/match.hpp>
+
+#include <linux/kdbus.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// Layer 3: what a program that uses D-Bus needs. Call methods, serve objects, emit and receive
+/// signals, own names.
+namespace kdbus {
+
+/// How to connect.
+struct ConnectionOptions {
+    /// Label that tools show, at most 63 letters, digits, "_", "-", "."; the program's name if
+    /// empty.
+    std::string description = {};
+    /// KDBUS_ATTACH_*: what the kernel shall attach to each message received. More costs time;
+    /// names are always asked for, match rules need them.
+    std::uint64_t metadata = KDBUS_ATTACH_TIMESTAMP | KDBUS_ATTACH_CREDS | KDBUS_ATTACH_PIDS;
+    /// KDBUS_ATTACH_*: what others may learn about us.
+    std::uint64_t metadata_shown = _KDBUS_ATTACH_ANY;
+    /// Bytes of receive memory, a multiple of the page size; used as needed. It bounds the size of
+    /// what peers can send at once.
+    std::uint64_t pool_size = 16 * 1024 * 1024;
+    /// Whether peers may pass descriptors to us.
+    bool accept_fds = true;
+};
+
+/// A method to call. Members are views: the text must live until the call returns.
+struct Method {
+    std::string_view destination; ///< unique or well-known name
+    std::string_view path;
+    std::string_view interface = {}; ///< may be empty
+    std::string_view member;
+    /// How long to wait for the answer; std::chrono::nanoseconds::max() means for ever.
+    std::chrono::nanoseconds timeout = std::chrono::seconds(25);
+    /// Start the service if it does not run.
+    bool auto_start = true;
+    /// The service may ask the user for authorization meanwhile.
+    bool interactive_authorization = false;
+    /// Descriptors to pass, at most 16; arguments of type UnixFd are indices into them. They
+    /// stay the caller's.
+    std::span<const int> fds = {};
+    /// Lower values are more urgent, for receivers that care.
+    std::int64_t priority = 0;
+};
+
+/// A signal to emit. Views, as above.
+struct Signal {
+    std::string_view path;
+    std::string_view interface;
+    std::string_view member;
+    /// Descriptors to pass; unicast signals only.
+    std::span<const int> fds = {};
+    std::int64_t priority = 0;
+};
+
+/// Flags for request_name() (D-Bus specification, "RequestName").
+enum class NameFlags : std::uint8_t {
+    none = 0,
+    allow_replacement = 1, ///< others may take the name
+    replace_existing = 2,  ///< take it from an owner that allows it
+    queue = 4,             ///< wait for it if it is taken
+};
+[[nodiscard]] constexpr NameFlags operator|(NameFlags a, NameFlags b) noexcept {
+    return static_cast<NameFlags>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+[[nodiscard]] constexpr bool has_flag(NameFlags set, NameFlags flag) noexcept {
+    return (static_cast<unsigned>(set) & static_cast<unsigned>(flag)) != 0;
+}
+
+/// What became of a name request.
+enum class NameState {
+    owner,         ///< we own it now
+    already_owner, ///< we did before
+    queued,        ///< we wait for it
+};
+
+/// A connection to a bus.
+///
+/// A single-threaded object: use it, and everything that came from it (messages excepted), from one
+/// thread at a time. Different connections are independent. Movable.
+///
+/// Messages are handled, and handlers and callbacks run, inside process(), wait() and run() only;
+/// blocking calls leave everything else in the queue. Handlers may use the connection freely,
+/// except for those three. An exception that leaves a signal handler or a reply callback leaves
+/// process() too, after which the connection is as usable as before.
+///
+/// In a foreign event loop: poll fd() for events() until timeout() at the latest, then call
+/// process().
+class KDBUS_EXPORT Connection {
+public:
+    /// Connects to the first address of a D-Bus address list that works (D-Bus specification,
+    /// "Server Addresses"; dbus-on-kdbus.md 11). Known transports: `kernel:path=...`. After a
+    /// kernel address failed for a reason other than that there is no such bus, no address of
+    /// another transport is tried.
+    [[nodiscard]] static Result<Connection> open(std::string_view addresses,
+                                                 const ConnectionOptions& options = {});
+    /// Connects to the system bus: where DBUS_SYSTEM_BUS_ADDRESS says if that names a kernel bus;
+    /// else /dev/kdbus/0-system/bus, then whatever else the variable lists. The variable is ignored
+    /// in programs that run with raised privileges.
+    [[nodiscard]] static Result<Connection> system(const ConnectionOptions& options = {});
+    /// Connects to the user's bus, likewise: DBUS_SESSION_BUS_ADDRESS, /dev/kdbus/<uid>-user/bus.
+    [[nodiscard]] static Result<Connection> session(const ConnectionOptions& options = {});
+
+    Connection(Connection&&) noexcept;
+    Connection& operator=(Connection&&) noexcept;
+    /// Disconnects. Callbacks of open calls do not run any more.
+    ~Connection();
+
+    /// Our unique name, ":1.<n>".
+    [[nodiscard]] const std::string& unique_name() const noexcept;
+    /// The bus's UUID, 32 hexadecimal digits.
+    [[nodiscard]] const std::string& bus_id() const noexcept;
+
+    // ---- calling ----------------------------------------------------------------------------
+
+    /// Calls a method and waits for its answer. An error reply is an Error. Others: ServiceUnknown
+    /// nobody has that name; NoReply no answer in time, or the service went away; AccessDenied;
+    /// InvalidArgs the call cannot be expressed; LimitsExceeded the service, or we, have too much
+    /// pending; Disconnected. A single argument of type abi::SealedMemfd is passed without a copy,
+    /// as an array of bytes.
+    template <class... A>
+    Result<Message> call(const Method& method, const A&... args) {
+        return detail::with_arguments(
+            [&](const detail::ArgumentsRef& ref) { return call_raw(method, ref); }, args...);
+    }
+
+    /// Calls a method; @p callback (a callable taking Result<Message>) runs once, from process(),
+    /// with the answer or an Error. If the call cannot be sent, the Error is returned and the
+    /// callback never runs. Destroying the slot forgets the answer.
+    template <class Callback, class... A>
+    [[nodiscard]] Result<Slot> call_async(const Method& method, Callback callback,
+                                          const A&... args) {
+        return detail::with_arguments(
+            [&](const detail::ArgumentsRef& ref) {
+                return call_async_raw(method, std::move(callback), ref);
+            },
+            args...);
+    }
+
+    /// Calls a method whose answer nobody wants.
+    template <class... A>
+    Result<void> call_no_reply(const Method& method, const A&... args) {
+        return detail::with_arguments(
+            [&](const detail::ArgumentsRef& ref) { return call_no_reply_raw(method, ref); },
+            args...);
+    }
+
+    // ---- serving ----------------------------------------------------------------------------
+
+    /// Exports an interface of the object at @p path, until the slot is destroyed. One object may
+    /// have several; Introspectable, Peer and Properties come by themselves. Fails with InvalidArgs
+    /// (a path, name or signature that is not valid), ObjectPathInUse (it has that interface).
+    [[nodiscard]] Result<Slot> add_object(std::string_view path, Interface interface);
+
+    /// Announces changed properties of an exported object (org.freedesktop.DBus.Properties), with
+    /// their values or without as their options say. Fails with UnknownObject, UnknownInterface,
+    /// UnknownProperty.
+    Result<void> emit_properties_changed(std::string_view path, std::string_view interface,
+                                         std::span<const std::string_view> properties);
+
+    // ---- signals ----------------------------------------------------------------------------
+
+    /// Emits a signal to everybody who subscribed to it. It is no error if nobody did, or if a
+    /// receiver has no room for it.
+    template <class... A>
+    Result<void> emit(const Signal& signal, const A&... args) {
+        return detail::with_arguments(
+            [&](const detail::ArgumentsRef& ref) { return emit_raw({}, signal, ref); }, args...);
+    }
+    /// Emits a signal to one connection. Fails with ServiceUnknown if there is nobody of that name.
+    template <class... A>
+    Result<void> emit_to(std::string_view destination, const Signal& signal, const A&... args) {
+        return detail::with_arguments(
+            [&](const detail::ArgumentsRef& ref) { return emit_raw(destination, signal, ref); },
+            args...);
+    }
+
+    /// Subscribes to the signals that match a rule (D-Bus specification, "Match Rules"), until the
+    /// slot is destroyed. @p handler is a callable taking the signal's arguments, or a `const
+    /// Message&`, or both in the opposite order; signals with other arguments pass it by.
+    /// NameOwnerChanged of org.freedesktop.DBus is available as usual. Fails with MatchRuleInvalid,
+    /// LimitsExceeded.
+    template <class Handler>
+    [[nodiscard]] Result<Slot> subscribe(std::string_view rule, Handler handler) {
+        return subscribe_raw(rule, [handler = std::move(handler)](const Message& message) mutable {
+            using P = detail::ParametersOf<Handler>;
+            static_assert(!P::wants_responder, "signals are not answered");
+            if constexpr (P::wants_message && std::tuple_size_v<typename P::Values> == 0) {
+                handler(message);
+            } else {
+                auto values =
+                    detail::read_values(message, std::type_identity<typename P::Values>{});
+                if (values)
+                    detail::call_handler(handler, message, nullptr, std::move(*values));
+            }
+        });
+    }
+
+    // ---- names ------------------------------------------------------------------------------
+
+    /// Asks for a well-known name. Fails with FileExists if somebody else owns it and we do not
+    /// wait for it; AccessDenied; InvalidArgs; LimitsExceeded.
+    Result<NameState> request_name(std::string_view name, NameFlags flags = NameFlags::none);
+    /// Gives up a name, or waiting for it. Fails with NameHasNoOwner, or AddressInUse if it is not
+    /// ours.
+    Result<void> release_name(std::string_view name);
+    /// Unique name of a name's owner. Fails with NameHasNoOwner.
+    Result<std::string> name_owner(std::string_view name);
+    /// All names on the bus, unique and well-known.
+    Result<std::vector<std::string>> list_names();
+    /// Who is behind a name: the process that connected. Fails with NameHasNoOwner, and Failed if
+    /// it does not let others know.
+    Result<Credentials> credentials(std::string_view name);
+    /// Who sent a message: the credentials in it, or else those of the connection it came from.
+    Result<Credentials> credentials(const Message& message);
+
+    // ---- the event loop ---------------------------------------------------------------------
+
+    /// The one descriptor to poll. Belongs to the connection.
+    [[nodiscard]] int fd() const noexcept;
+    /// POLLIN and friends: what to poll for. May change with every call of a function.
+    [[nodiscard]] short events() const noexcept;
+    /// When process() must be called at the latest, even if nothing happens on fd().
+    [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> timeout() const noexcept;
+    /// Handles what is there, without waiting: some messages at most, and deadlines that passed.
+    /// True if there was anything; then more may be there, which level-triggered polling will tell.
+    /// Fails with Disconnected after the connection ended (open calls have got their NoReply by
+    /// then), Failed if called from a handler.
+    Result<bool> process();
+
+    /// Waits for something to do, no longer than @p limit, and does it. False if nothing was done.
+    Result<bool> wait(std::chrono::nanoseconds limit = std::chrono::nanoseconds::max());
+    /// Waits and processes until stop() is called, or the connection ends.
+    Result<void> run();
+    /// Makes run() return after the current handler. Does nothing if it does not run.
+    void stop() noexcept;
+
+    /// Signals and notifications lost because they came faster than we took them.
+    [[nodiscard]] std::uint64_t lost_signals() const noexcept;
+
+private:
+    friend class detail::ConnectionCore;
+    using ReplyCallback = std::move_only_function<void(Result<Message>)>;
+    using SignalHandler = std::move_only_function<void(const Message&)>;
+
+    explicit Connection(std::shared_ptr<detail::ConnectionCore> core) noexcept;
+    Result<Message> call_raw(const Method& method, const detail::ArgumentsRef& args);
+    Result<Slot> call_async_raw(const Method& method, ReplyCallback callback,
+                                const detail::ArgumentsRef& args);
+    Result<void> call_no_reply_raw(const Method& method, const detail::ArgumentsRef& args);
+    Result<void> emit_raw(std::string_view destination, const Signal& signal,
+                          const detail::ArgumentsRef& args);
+    Result<Slot> subscribe_raw(std::string_view rule, SignalHandler handler);
+
+    std::shared_ptr<detail::ConnectionCore> core_;
+};
+
+} // namespace kdbus
+
+#endif

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#ifndef KDBUS_INTERFACE_HPP
+#define KDBUS_INTERFACE_HPP
+
+#include <kdbus/export.hpp>
+#include <kdbus/handler.hpp>
+#include <kdbus/message.hpp>
+#include <kdbus/responder.hpp>
+#include <kdbus/result.hpp>
+
+#include <concepts>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace kdbus {
+
+/// A method call being answered: what the library passes to a type-erased method.
+class KDBUS_EXPORT Invocation {
+public:
+    Invocation(const Message& call, wire::Writer& reply,
+               std::weak_ptr<detail::ConnectionCore> core) noexcept
+        : call_(call), reply_(reply), core_(std::move(core)) {}
+
+    [[nodiscard]] const Message& call() const noexcept { return call_; }
+    /// Where the reply's arguments go; not to be used after defer().
+    [[nodiscard]] wire::Writer& reply() noexcept { return reply_; }
+    /// Leaves the answer to a Responder.
+    [[nodiscard]] Responder defer() {
+        deferred_ = true;
+        return Responder(core_, call_);
+    }
+    [[nodiscard]] bool deferred() const noexcept { return deferred_; }
+
+private:
+    const Message& call_;
+    wire::Writer& reply_;
+    std::weak_ptr<detail::ConnectionCore> core_;
+    bool deferred_ = false;
+};
+
+/// What introspection says about a method beyond its types.
+struct MethodOptions {
+    std::vector<std::string> in = {};  ///< names of the arguments
+    std::vector<std::string> out = {}; ///< names of the results
+    bool deprecated = false;
+};
+
+/// How changes of a property are announced (annotation
+/// org.freedesktop.DBus.Property.EmitsChangedSignal).
+enum class Emits {
+    change,       ///< PropertiesChanged with the new value
+    invalidation, ///< PropertiesChanged with the name only
+    constant,     ///< never changes
+    nothing,      ///< changes silently
+};
+
+struct PropertyOptions {
+    Emits emits = Emits::change;
+    bool deprecated = false;
+};
+
+/// An interface of an object to be exported: data to be filled in, then given to
+/// Connection::add_object(). Methods, properties and signals are described by C++ types.
+///
+///     kdbus::Interface counter("org.example.Counter");
+///     counter.method("Add", [&](std::int32_t by) { return value += by; }, {.in = {"by"}});
+///     counter.property("Value", [&] { return value; });
+///     counter.signal<std::int32_t>("Changed", {"value"});
+///
+/// A method's parameters are the call's arguments, preceded by a `const Message&` (the call) and a
+/// Responder (for a late answer), if wanted. It returns nothing, one value, several in a
+/// std::tuple, or a Result of these. What it throws becomes an error reply: an Exception its own
+/// error, a std::system_error the error of its errno, any other std::exception Failed with its
+/// text. Arguments of type std::string_view and std::span point into the call and are gone when the
+/// handler returns.
+class KDBUS_EXPORT Interface {
+public:
+    using MethodHandler = std::move_only_function<Result<void>(Invocation&)>;
+    using Getter = std::move_only_function<Result<Variant>()>;
+    using Setter = std::move_only_function<Result<void>(const Variant&)>;
+
+    struct Method {
+        std::string in_signature;
+        std::string out_signature;
+        MethodOptions options;
+        MethodHandler handler;
+    };
+    struct Property {
+        std::string signature;
+        PropertyOptions options;
+        Getter getter;
+        Setter setter; ///< none: read-only
+    };
+    struct Signal {
+        std::string signature;
+        std::vector<std::string> names;
+    };
+
+    /// Names are checked by Connection::add_object().
+    explicit Interface(std::string name) : name_(std::move(name)) {}
+    Interface(Interface&&) = default;
+    Interface& operator=(Interface&&) = default;
+    ~Interface() = default;
+
+    /// Adds a method, or replaces the one of that name.
+    template <class F>
+    Interface& method(std::string name, F handler, MethodOptions options = {}) {
+        using P = detail::ParametersOf<F>;
+        using R = typename detail::Callable<std::decay_t<F>>::Return;
+        static_assert(!P::wants_responder || std::is_void_v<R>,
+                      "a method with a Responder answers through it and returns nothing");
+        // A deferred answer may have any type: introspection cannot tell from the handler's.
+        return add_method(
+            std::move(name), std::string(P::signature), std::string(detail::Output<R>::signature),
+            [handler = std::move(handler)](Invocation& invocation) mutable {
+                return invoke(handler, invocation);
+            },
+            std::move(options));
+    }
+    /// Same for a handler with a Responder, whose results have these types.
+    template <class... Out, class F>
+    requires(sizeof...(Out) > 0) Interface& deferred_method(std::string name, F handler,
+                                                            MethodOptions options = {}) {
+        using P = detail::ParametersOf<F>;
+        static_assert(P::wants_responder, "a deferred method takes a Responder");
+        return add_method(
+            std::move(name), std::string(P::signature), std::string(detail::types_of<Out...>),
+            [handler = std::move(handler)](Invocation& invocation) mutable {
+                return invoke(handler, invocation);
+            },
+            std::move(options));
+    }
+
+    /// Adds a read-only property. @p getter returns the value or a Result of it.
+    template <class Get>
+    Interface& property(std::string name, Get getter, PropertyOptions options = {}) {
+        return add_property(std::move(name), signature_of_getter<Get>(),
+                            erase_getter(std::move(getter)), {}, options);
+    }
+    /// Adds a property that can be written. @p setter takes the value and returns nothing or a
+    /// Result<void>; what it throws becomes an error reply. A successful Set over the bus announces
+    /// the change as @p options say.
+    template <class Get, class Set>
+    requires(!std::convertible_to<Set, PropertyOptions>) Interface& property(
+        std::string name, Get getter, Set setter, PropertyOptions options = {}) {
+        static_assert(detail::ParametersOf<Set>::signature ==
+                          detail::Output<typename detail::Callable<Get>::Return>::signature,
+                      "getter and setter have the same type");
+        return add_property(std::move(name), signature_of_getter<Get>(),
+                            erase_getter(std::move(getter)), erase_setter(std::move(setter)),
+                            options);
+    }
+
+    /// Announces in the introspection data that the object emits such a signal.
+    template <class... A>
+    Interface& signal(std::string name, std::vector<std::string> names = {}) {
+        signals_.insert_or_assign(std::move(name),
+                                  Signal{std::string(detail::types_of<A...>), std::move(names)});
+        return *this;
+    }
+
+    /// Adds a method by signature, for programs that learn their types at run time.
+    Interface& add_method(std::string name, std::string in_signature, std::string out_signature,
+                          MethodHandler handler, MethodOptions options = {});
+    /// Adds a property by signature.
+    Interface& add_property(std::string name, std::string signature, Getter getter, Setter setter,
+                            PropertyOptions options = {});
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] const std::map<std::string, Method, std::less<>>& methods() const noexcept {
+        return methods_;
+    }
+    [[nodiscard]] const std::map<std::string, Property, std::less<>>& properties() const noexcept {
+        return properties_;
+    }
+    [[nodiscard]] const std::map<std::string, Signal, std::less<>>& signals() const noexcept {
+        return signals_;
+    }
+    [[nodiscard]] Method* find_method(std::string_view name) noexcept;
+    [[nodiscard]] Property* find_property(std::string_view name) noexcept;
+
+private:
+    template <class F>
+    static Result<void> invoke(F& handler, Invocation& invocation) {
+        using P = detail::ParametersOf<F>;
+        using R = typename detail::Callable<std::decay_t<F>>::Return;
+        auto values =
+            detail::read_values(invocation.call(), std::type_identity<typename P::Values>{});
+        if (!values)
+            return std::move(values).error();
+        std::optional<Responder> responder;
+        if constexpr (P::wants_responder)
+            responder.emplace(invocation.defer());
+        const auto call = [&]() -> decltype(auto) {
+            return detail::call_handler(handler, invocation.call(),
+                                        responder ? &*responder : nullptr, std::move(*values));
+        };
+        if constexpr (std::is_void_v<R>) {
+            call();
+        } else {
+            const auto& result = call();
+            if constexpr (detail::is_result<R>) {
+                if (!result)
+                    return result.error();
+            }
+            if constexpr (!std::same_as<R, Result<void>>)
+                detail::Output<R>::write(invocation.reply(), result);
+        }
+        return {};
+    }
+
+    template <class Get>
+    static std::string signature_of_getter() {
+        using R = typename detail::Callable<std::decay_t<Get>>::Return;
+        if constexpr (detail::is_result<R>)
+            return std::string(wire::signature_of<typename R::value_type>);
+        else
+            return std::string(wire::signature_of<R>);
+    }
+    template <class Get>
+    static Getter erase_getter(Get getter) {
+        return [getter = std::move(getter)]() mutable -> Result<Variant> {
+            using R = typename detail::Callable<Get>::Return;
+            if constexpr (detail::is_result<R>) {
+                auto value = getter();
+                if (!value)
+                    return std::move(value).error();
+                return to_variant(*value);
+            } else {
+                return to_variant(getter());
+            }
+        };
+    }
+    template <class T>
+    static Variant to_variant(const T& value) {
+        if constexpr (std::same_as<T, Variant>)
+            return Variant::nested(value);
+        else
+            return Variant(value);
+    }
+    template <class Set>
+    static Setter erase_setter(Set setter) {
+        return [setter = std::move(setter)](const Variant& variant) mutable -> Result<void> {
+            using Values = typename detail::ParametersOf<Set>::Values;
+            static_assert(std::tuple_size_v<Values> == 1, "a setter takes the new value");
+            auto value = variant.get<std::tuple_element_t<0, Values>>();
+            if (!value)
+                return Error::from_code(value.error(), "Property value");
+            if constexpr (std::is_void_v<typename detail::Callable<Set>::Return>) {
+                setter(std::move(*value));
+                return {};
+            } else {
+                return setter(std::move(*value));
+            }
+        };
+    }
+
+    std::string name_;
+    std::map<std::string, Method, std::less<>> methods_;
+    std::map<std::string, Property, std::less<>> properties_;
+    std::map<std::string, Signal, std::less<>> signals_;
+};
+
+} // namespace kdbus
+
+#endif

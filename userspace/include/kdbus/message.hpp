@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#ifndef KDBUS_MESSAGE_HPP
+#define KDBUS_MESSAGE_HPP
+
+#include <kdbus/abi/fd.hpp>
+#include <kdbus/abi/metadata.hpp>
+#include <kdbus/export.hpp>
+#include <kdbus/result.hpp>
+#include <kdbus/wire/mapping.hpp>
+#include <kdbus/wire/message.hpp>
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <tuple>
+#include <utility>
+
+namespace kdbus {
+
+using wire::MessageType;
+using wire::ObjectPath;
+using wire::ObjectPathView;
+using wire::Signature;
+using wire::SignatureView;
+using wire::UnixFd;
+using wire::Variant;
+
+/// When a message was sent, by the kernel's clocks (abi.md 3.5, messages.md 9.7).
+struct Timestamp {
+    std::uint64_t sequence = 0;           ///< number of the message on its bus
+    std::chrono::nanoseconds monotonic{}; ///< CLOCK_MONOTONIC, as std::chrono::steady_clock counts
+    std::chrono::sys_time<std::chrono::nanoseconds> realtime{};
+};
+
+/// Who a process is, as the kernel says, in our own namespaces (messages.md 9.2).
+struct Credentials {
+    static constexpr auto unknown_uid = static_cast<uid_t>(-1);
+    static constexpr auto unknown_gid = static_cast<gid_t>(-1);
+
+    uid_t uid = unknown_uid, euid = unknown_uid, suid = unknown_uid, fsuid = unknown_uid;
+    gid_t gid = unknown_gid, egid = unknown_gid, sgid = unknown_gid, fsgid = unknown_gid;
+    pid_t pid = 0, tid = 0, ppid = 0; ///< 0: unknown
+};
+
+/// The credentials in a message's or connection's metadata; nothing if there are none.
+[[nodiscard]] KDBUS_EXPORT std::optional<Credentials>
+credentials_of(const abi::Metadata& metadata) noexcept;
+
+namespace detail {
+/// Types of a sequence of arguments, which may be empty.
+template <class... T>
+inline constexpr std::string_view types_of = wire::signature_of<T...>;
+template <>
+inline constexpr std::string_view types_of<> = {};
+
+struct MessageData;
+struct MessageDataDeleter {
+    KDBUS_EXPORT void operator()(MessageData* data) const noexcept;
+};
+} // namespace detail
+
+/// A message received. Owns the memory it lies in (a slice of the pool, which fills up if messages
+/// are kept for long) and the descriptors that came with it. All views it gives live as long as it.
+/// Movable; not thread-safe. A moved-from message may only be assigned to or destroyed.
+class KDBUS_EXPORT Message {
+public:
+    explicit Message(
+        std::unique_ptr<detail::MessageData, detail::MessageDataDeleter> data) noexcept;
+
+    /// Header and body as the wire layer sees them.
+    [[nodiscard]] const wire::Message& wire() const noexcept;
+
+    [[nodiscard]] MessageType type() const noexcept { return wire().type; }
+    [[nodiscard]] std::string_view path() const noexcept { return wire().path; }
+    [[nodiscard]] std::string_view interface() const noexcept { return wire().interface; }
+    [[nodiscard]] std::string_view member() const noexcept { return wire().member; }
+    /// Unique name of the sender, vouched for by the kernel; org.freedesktop.DBus for what the
+    /// kernel itself has to say.
+    [[nodiscard]] std::string_view sender() const noexcept { return wire().sender; }
+    [[nodiscard]] std::string_view destination() const noexcept { return wire().destination; }
+    [[nodiscard]] std::string_view error_name() const noexcept { return wire().error_name; }
+    /// Types of the arguments, without parentheses.
+    [[nodiscard]] std::string_view signature() const noexcept { return wire().signature; }
+
+    /// All arguments: one as Result<T>, several as Result<std::tuple<...>>. Fails with InvalidArgs
+    /// unless the message has exactly arguments of these types, InconsistentMessage if its body is
+    /// malformed. Numbers in std::span and text in std::string_view point into the message.
+    template <class... T>
+    requires(sizeof...(T) > 0) [[nodiscard]] auto get() const {
+        if constexpr (sizeof...(T) == 1)
+            return single(get_tuple<T...>());
+        else
+            return get_tuple<T...>();
+    }
+    template <class... T>
+    [[nodiscard]] Result<std::tuple<T...>> get_tuple() const {
+        if (signature() != detail::types_of<T...>)
+            return wrong_signature(detail::types_of<T...>);
+        [[maybe_unused]] wire::Reader reader = this->reader();
+        // Braces evaluate in order.
+        std::tuple<wire::Result<T>...> parts{reader.template read<T>()...};
+        std::error_code error = reader.error();
+        std::apply(
+            [&](const auto&... part) { ((!error&& !part ? error = part.error() : error), ...); },
+            parts);
+        if (error)
+            return malformed(error);
+        return std::apply([](auto&&... part) { return std::tuple<T...>(std::move(*part)...); },
+                          std::move(parts));
+    }
+    /// Reads the arguments one by one.
+    [[nodiscard]] wire::Reader reader() const noexcept { return wire().reader(); }
+
+    /// When the kernel accepted the message; nothing if it was not asked for.
+    [[nodiscard]] std::optional<Timestamp> timestamp() const noexcept;
+    /// The sender when it sent. Nothing if not asked for, or if the sender is a proxy's client:
+    /// then Connection::credentials(message) finds out.
+    [[nodiscard]] std::optional<Credentials> credentials() const noexcept;
+    /// Everything the kernel attached.
+    [[nodiscard]] abi::Metadata metadata() const noexcept;
+
+    /// Hands out the descriptor an argument of type h stands for. Fails with InvalidArgs if there
+    /// is none with that index or it was taken before, LimitsExceeded if it could not be received.
+    [[nodiscard]] Result<abi::UniqueFd> take_fd(UnixFd index) const;
+
+private:
+    template <class T>
+    static Result<T> single(Result<std::tuple<T>>&& tuple) {
+        if (!tuple)
+            return std::move(tuple).error();
+        return std::get<0>(std::move(*tuple));
+    }
+    [[nodiscard]] Error wrong_signature(std::string_view wanted) const;
+    [[nodiscard]] static Error malformed(std::error_code code);
+
+    std::unique_ptr<detail::MessageData, detail::MessageDataDeleter> data_;
+};
+
+} // namespace kdbus
+
+#endif

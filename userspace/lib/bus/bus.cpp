@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "addresses.hpp"
+#include "core.hpp"
+#include "kernel_transport.hpp"
+
+#include <kdbus/bus.hpp>
+#include <kdbus/wire/address.hpp>
+
+#include <cerrno>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+namespace kdbus {
+namespace {
+
+/// No such bus, or a device that is none: the next address may be tried whatever its transport.
+bool is_absent(const std::error_code& error) {
+    return error.value() == ENOENT || error.value() == ENOTTY || error.value() == ENXIO ||
+           error.value() == ENODEV;
+}
+
+std::string variable(const char* name) {
+    const char* value = secure_getenv(name);
+    return value == nullptr ? std::string() : value;
+}
+
+} // namespace
+
+Result<Connection> Connection::open(std::string_view addresses, const ConnectionOptions& options) {
+    const auto parsed = wire::parse_addresses(addresses);
+    if (!parsed)
+        return Error{error_names::bad_address,
+                     "Not an address: " + std::string(addresses) + ": " + parsed.error().message()};
+    std::optional<Error> first;
+    bool kernel_only = false;
+    const auto note = [&](Error error) {
+        if (!first)
+            first = std::move(error);
+    };
+    for (const wire::Address& address : *parsed) {
+        if (address.transport != "kernel") {
+            // A client that the kernel bus turned away must not sneak in by another way.
+            if (!kernel_only)
+                note({error_names::not_supported,
+                      "Transport " + address.transport + " is not supported"});
+            continue;
+        }
+        const std::string* path = address.find("path");
+        if (path == nullptr || path->empty()) {
+            note({error_names::bad_address, "No path in " + address.text()});
+            continue;
+        }
+        auto transport = detail::KernelTransport::open(*path, options);
+        if (transport)
+            return detail::ConnectionCore::make(std::move(*transport));
+        kernel_only = kernel_only || !is_absent(transport.error());
+        note(Error::from_code(transport.error(), "Connecting to " + *path));
+    }
+    return std::move(*first);
+}
+
+Result<Connection> Connection::system(const ConnectionOptions& options) {
+    return open(detail::default_addresses(variable("DBUS_SYSTEM_BUS_ADDRESS"), "0-system"),
+                options);
+}
+
+Result<Connection> Connection::session(const ConnectionOptions& options) {
+    return open(detail::default_addresses(variable("DBUS_SESSION_BUS_ADDRESS"),
+                                          std::to_string(getuid()) + "-user"),
+                options);
+}
+
+Connection::Connection(std::shared_ptr<detail::ConnectionCore> core) noexcept
+    : core_(std::move(core)) {}
+Connection::Connection(Connection&&) noexcept = default;
+Connection& Connection::operator=(Connection&&) noexcept = default;
+Connection::~Connection() = default;
+
+const std::string& Connection::unique_name() const noexcept {
+    return core_->transport().unique_name();
+}
+
+const std::string& Connection::bus_id() const noexcept {
+    return core_->transport().bus_id();
+}
+
+Result<Message> Connection::call_raw(const Method& method, const detail::ArgumentsRef& args) {
+    return core_->call(method, args);
+}
+
+Result<Slot> Connection::call_async_raw(const Method& method, ReplyCallback callback,
+                                        const detail::ArgumentsRef& args) {
+    return core_->call_async(method, std::move(callback), args);
+}
+
+Result<void> Connection::call_no_reply_raw(const Method& method, const detail::ArgumentsRef& args) {
+    return core_->call_no_reply(method, args);
+}
+
+Result<Slot> Connection::add_object(std::string_view path, Interface interface) {
+    return core_->add_object(path, std::move(interface));
+}
+
+Result<void> Connection::emit_properties_changed(std::string_view path, std::string_view interface,
+                                                 std::span<const std::string_view> properties) {
+    return core_->emit_properties_changed(path, interface, properties);
+}
+
+Result<void> Connection::emit_raw(std::string_view destination, const Signal& signal,
+                                  const detail::ArgumentsRef& args) {
+    return core_->emit(destination, signal, args);
+}
+
+Result<Slot> Connection::subscribe_raw(std::string_view rule, SignalHandler handler) {
+    return core_->subscribe(rule, std::move(handler));
+}
+
+Result<NameState> Connection::request_name(std::string_view name, NameFlags flags) {
+    return core_->request_name(name, flags);
+}
+
+Result<void> Connection::release_name(std::string_view name) {
+    return core_->release_name(name);
+}
+
+Result<std::string> Connection::name_owner(std::string_view name) {
+    return core_->transport().name_owner(name);
+}
+
+Result<std::vector<std::string>> Connection::list_names() {
+    return core_->transport().list_names();
+}
+
+Result<Credentials> Connection::credentials(std::string_view name) {
+    return core_->transport().credentials(name);
+}
+
+Result<Credentials> Connection::credentials(const Message& message) {
+    if (auto attached = message.credentials())
+        return *attached;
+    return credentials(message.sender());
+}
+
+int Connection::fd() const noexcept {
+    return core_->transport().fd();
+}
+
+short Connection::events() const noexcept {
+    return core_->transport().events();
+}
+
+std::optional<std::chrono::steady_clock::time_point> Connection::timeout() const noexcept {
+    using std::chrono::steady_clock;
+    const auto deadline = core_->timeout_ns();
+    if (!deadline)
+        return std::nullopt;
+    return steady_clock::time_point(std::chrono::duration_cast<steady_clock::duration>(
+        std::chrono::nanoseconds(static_cast<std::int64_t>(*deadline))));
+}
+
+Result<bool> Connection::process() {
+    return core_->process();
+}
+
+Result<bool> Connection::wait(std::chrono::nanoseconds limit) {
+    return core_->wait(limit);
+}
+
+Result<void> Connection::run() {
+    return core_->run();
+}
+
+void Connection::stop() noexcept {
+    core_->stop();
+}
+
+std::uint64_t Connection::lost_signals() const noexcept {
+    return core_->transport().lost_signals();
+}
+
+} // namespace kdbus

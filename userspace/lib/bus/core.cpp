@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "core.hpp"
+
+#include <kdbus/abi/send.hpp>
+#include <kdbus/wire/names.hpp>
+#include <kdbus/wire/notification.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <limits>
+#include <poll.h>
+#include <vector>
+
+namespace kdbus::detail {
+namespace {
+
+/// Messages handled by one process(): others in the same event loop want their turn.
+constexpr int batch_size = 32;
+
+std::uint64_t now_ns() noexcept {
+    return abi::deadline_after(std::chrono::nanoseconds::zero());
+}
+
+Error error_of(const Message& reply) {
+    Error error{std::string(reply.error_name()), {}};
+    if (reply.signature().starts_with('s'))
+        if (const auto text = reply.reader().read_text('s'))
+            error.message = *text;
+    return error;
+}
+
+/// Holds a flag while something is going on, exceptions included.
+class Guard {
+public:
+    explicit Guard(bool& flag) noexcept : flag_(flag) { flag_ = true; }
+    Guard(const Guard&) = delete;
+    ~Guard() { flag_ = false; }
+
+private:
+    bool& flag_;
+};
+
+} // namespace
+
+Connection ConnectionCore::make(std::unique_ptr<Transport> transport) {
+    return Connection(std::make_shared<ConnectionCore>(std::move(transport)));
+}
+
+ConnectionCore::ConnectionCore(std::unique_ptr<Transport> transport)
+    : transport_(std::move(transport)),
+      objects_(
+          [this](std::string_view path, std::string_view interface, std::string_view property) {
+              // The property is set whether or not somebody can be told.
+              (void)emit_properties_changed(path, interface, std::span(&property, 1));
+          }) {}
+
+std::uint64_t ConnectionCore::next_serial() noexcept {
+    // 32 bits, for D-Bus 1 peers; 0 is no serial, and one belongs to messages nobody sent.
+    do
+        ++last_serial_;
+    while (last_serial_ == 0 || last_serial_ == wire::synthetic_serial ||
+           pending_.contains(last_serial_));
+    return last_serial_;
+}
+
+wire::Message ConnectionCore::call_header(const Method& method) {
+    wire::Message header;
+    header.type = MessageType::method_call;
+    if (!method.auto_start)
+        header.flags |= wire::no_auto_start;
+    if (method.interactive_authorization)
+        header.flags |= wire::allow_interactive_authorization;
+    header.serial = next_serial();
+    header.path = method.path;
+    header.interface = method.interface;
+    header.member = method.member;
+    header.destination = method.destination;
+    return header;
+}
+
+bool ConnectionCore::is_own_name(std::string_view name) {
+    if (name == transport_->unique_name())
+        return true;
+    if (!owned_names_.contains(name))
+        return false;
+    const auto owner = transport_->name_owner(name);
+    return owner && *owner == transport_->unique_name();
+}
+
+template <class Use>
+auto ConnectionCore::with_message(wire::Message header, const ArgumentsRef& args,
+                                  std::span<const int> fds, Use use)
+    -> decltype(use(std::declval<Outgoing&>())) {
+    header.format = transport_->format();
+    auto body = buffers_.borrow();
+    wire::Writer writer(*body, header.format);
+    Outgoing outgoing{.fds = fds};
+    if (args.memfd() != nullptr) {
+        header.signature = "ay";
+        outgoing.memfd = args.memfd();
+    } else {
+        args.write(writer);
+        if (auto done = writer.finish(); !done)
+            return Error::from_code(done.error(), "Arguments");
+        if (writer.unix_fds_needed() > fds.size())
+            return Error{error_names::invalid_args,
+                         "An argument refers to a descriptor that is not there"};
+        header.signature = writer.signature();
+        header.body = writer.body();
+        outgoing.body = &*body;
+    }
+    outgoing.message = header;
+    return use(outgoing);
+}
+
+Result<Message> ConnectionCore::call(const Method& method, const ArgumentsRef& args) {
+    if (method.destination.empty())
+        return Error{error_names::invalid_args, "A call needs a destination"};
+    if (is_own_name(method.destination))
+        return Error{error_names::failed, "A blocking call to oneself would never be answered"};
+    return with_message(call_header(method), args, method.fds,
+                        [&](Outgoing& outgoing) -> Result<Message> {
+                            outgoing.deadline_ns = abi::deadline_after(method.timeout);
+                            outgoing.priority = method.priority;
+                            auto reply = transport_->call(outgoing);
+                            if (!reply)
+                                return std::move(reply).error();
+                            Message message(std::move(*reply));
+                            if (message.type() == MessageType::error)
+                                return error_of(message);
+                            return message;
+                        });
+}
+
+Result<Slot> ConnectionCore::call_async(const Method& method, ReplyCallback callback,
+                                        const ArgumentsRef& args) {
+    if (method.destination.empty())
+        return Error{error_names::invalid_args, "A call needs a destination"};
+    const wire::Message header = call_header(method);
+    return with_message(header, args, method.fds, [&](Outgoing& outgoing) -> Result<Slot> {
+        outgoing.deadline_ns = abi::deadline_after(method.timeout);
+        outgoing.priority = method.priority;
+        // Noted first: running out of memory after the call is out would lose the answer.
+        pending_.emplace(header.serial, PendingCall{std::move(callback), outgoing.deadline_ns});
+        deadlines_.emplace(outgoing.deadline_ns, header.serial);
+        auto sent = transport_->send(outgoing);
+        if (!sent) {
+            (void)take_pending(header.serial);
+            return std::move(sent).error();
+        }
+        return Slot(weak_from_this(), Slot::Kind::call, header.serial);
+    });
+}
+
+Result<void> ConnectionCore::call_no_reply(const Method& method, const ArgumentsRef& args) {
+    if (method.destination.empty())
+        return Error{error_names::invalid_args, "A call needs a destination"};
+    wire::Message header = call_header(method);
+    header.flags |= wire::no_reply_expected;
+    return with_message(header, args, method.fds, [&](Outgoing& outgoing) {
+        outgoing.priority = method.priority;
+        return transport_->send(outgoing);
+    });
+}
+
+Result<void> ConnectionCore::emit(std::string_view destination, const Signal& signal,
+                                  const ArgumentsRef& args) {
+    wire::Message header;
+    header.type = MessageType::signal;
+    header.flags = wire::no_reply_expected;
+    header.serial = next_serial();
+    header.path = signal.path;
+    header.interface = signal.interface;
+    header.member = signal.member;
+    header.destination = destination;
+    return with_message(header, args, signal.fds, [&](Outgoing& outgoing) {
+        outgoing.priority = signal.priority;
+        return transport_->send(outgoing);
+    });
+}
+
+Result<void> ConnectionCore::send_reply(wire::Message header, const ArgumentsRef& args,
+                                        std::span<const int> fds) {
+    header.flags = wire::no_reply_expected;
+    header.serial = next_serial();
+    return with_message(header, args, fds,
+                        [&](Outgoing& outgoing) { return transport_->send(outgoing); });
+}
+
+void ConnectionCore::reply(std::string_view caller, std::uint64_t serial, const ArgumentsRef& args,
+                           std::span<const int> fds) {
+    wire::Message header;
+    header.type = MessageType::method_return;
+    header.reply_serial = serial;
+    header.destination = caller;
+    const auto sent = send_reply(header, args, fds);
+    // The caller may be gone or tired of waiting. But if it is the answer that cannot be sent, it
+    // still waits (messages.md 13.53).
+    if (!sent)
+        reply_error(caller, serial, sent.error());
+}
+
+void ConnectionCore::reply_error(std::string_view caller, std::uint64_t serial,
+                                 const Error& error) {
+    wire::Message header;
+    header.type = MessageType::error;
+    header.reply_serial = serial;
+    header.destination = caller;
+    // A handler may have made up a name or text that D-Bus does not allow.
+    header.error_name = wire::is_error_name(error.name) ? std::string_view(error.name)
+                                                        : std::string_view(error_names::failed);
+    const auto text =
+        wire::is_text(error.message) ? std::string_view(error.message) : std::string_view();
+    (void)send_reply(header, ArgumentsRef([&](wire::Writer& writer) { writer.append(text); }), {});
+}
+
+Result<Slot> ConnectionCore::add_object(std::string_view path, Interface interface) {
+    const std::uint64_t id = ++last_id_;
+    if (auto added = objects_.add(id, path, std::move(interface)); !added)
+        return std::move(added).error();
+    return Slot(weak_from_this(), Slot::Kind::object, id);
+}
+
+Result<void> ConnectionCore::emit_properties_changed(std::string_view path,
+                                                     std::string_view interface,
+                                                     std::span<const std::string_view> properties) {
+    const auto found = objects_.find(path, interface);
+    if (!found)
+        return found.error();
+    std::vector<std::pair<std::string_view, Variant>> changed;
+    std::vector<std::string_view> invalidated;
+    for (std::string_view name : properties) {
+        auto* property = (*found)->find_property(name);
+        if (property == nullptr)
+            return Error{error_names::unknown_property, "No property " + std::string(name)};
+        if (property->options.emits == Emits::invalidation) {
+            invalidated.push_back(name);
+        } else if (property->options.emits == Emits::change) {
+            auto value = guarded([&] { return property->getter(); });
+            if (!value)
+                return std::move(value).error();
+            changed.emplace_back(name, std::move(*value));
+        }
+    }
+    if (changed.empty() && invalidated.empty())
+        return {};
+    const auto write = [&](wire::Writer& writer) {
+        writer.append(interface);
+        writer.open_array("{sv}");
+        for (const auto& [name, value] : changed)
+            writer.open_dict_entry("sv").append(name).append(value).close();
+        writer.close();
+        writer.append(invalidated);
+    };
+    return emit({}, {path, "org.freedesktop.DBus.Properties", "PropertiesChanged"},
+                ArgumentsRef(write));
+}
+
+Result<Slot> ConnectionCore::subscribe(std::string_view text, SignalHandler handler) {
+    auto rule = wire::MatchRule::parse(text, wire::MatchSyntax::extended);
+    if (!rule) {
+        const bool too_long = rule.error() == wire::make_error_code(wire::Errc::match_rule_limit);
+        return Error{too_long ? error_names::limits_exceeded : error_names::match_rule_invalid,
+                     "Match rule " + std::string(text)};
+    }
+    const std::uint64_t id = ++last_id_;
+    const std::string key = rule->canonical();
+    if (const auto installed = rules_.find(key); installed != rules_.end()) {
+        ++installed->second.users;
+    } else {
+        if (auto added = transport_->add_match(id, *rule); !added)
+            return std::move(added).error();
+        rules_.emplace(key, InstalledRule{.cookie = id, .users = 1});
+    }
+    subscriptions_.emplace(id, std::make_shared<Subscription>(
+                                   Subscription{std::move(*rule), key, std::move(handler)}));
+    return Slot(weak_from_this(), Slot::Kind::subscription, id);
+}
+
+Result<NameState> ConnectionCore::request_name(std::string_view name, NameFlags flags) {
+    auto state = transport_->request_name(name, flags);
+    if (state && *state != NameState::queued)
+        owned_names_.emplace(name);
+    return state;
+}
+
+Result<void> ConnectionCore::release_name(std::string_view name) {
+    auto released = transport_->release_name(name);
+    if (const auto owned = owned_names_.find(name); released && owned != owned_names_.end())
+        owned_names_.erase(owned);
+    return released;
+}
+
+void ConnectionCore::remove(Slot::Kind kind, std::uint64_t id) noexcept {
+    switch (kind) {
+    case Slot::Kind::object:
+        objects_.remove(id);
+        break;
+    case Slot::Kind::call:
+        (void)take_pending(id);
+        break;
+    case Slot::Kind::subscription: {
+        const auto node = subscriptions_.extract(id);
+        if (node.empty())
+            break;
+        const auto rule = rules_.find(node.mapped()->installed);
+        if (--rule->second.users == 0) {
+            transport_->remove_match(rule->second.cookie);
+            rules_.erase(rule);
+        }
+        break;
+    }
+    }
+}
+
+std::optional<ConnectionCore::ReplyCallback>
+ConnectionCore::take_pending(std::uint64_t serial) noexcept {
+    const auto found = pending_.find(serial);
+    if (found == pending_.end())
+        return std::nullopt;
+    deadlines_.erase({found->second.deadline_ns, serial});
+    std::optional callback = std::move(found->second.callback);
+    pending_.erase(found);
+    return callback;
+}
+
+bool ConnectionCore::expire_calls() {
+    const std::uint64_t now = now_ns();
+    bool any = false;
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+        any = true;
+        if (auto callback = take_pending(deadlines_.begin()->second))
+            (*callback)(Error{error_names::no_reply, "No answer in time"});
+    }
+    return any;
+}
+
+void ConnectionCore::fail_all_calls(const Error& error) {
+    while (!pending_.empty())
+        if (auto callback = take_pending(pending_.begin()->first))
+            (*callback)(error);
+}
+
+void ConnectionCore::dispatch(Message message) {
+    switch (message.type()) {
+    case MessageType::method_call:
+        dispatch_call(message);
+        break;
+    case MessageType::method_return:
+    case MessageType::error:
+        dispatch_reply(std::move(message));
+        break;
+    case MessageType::signal:
+        dispatch_signal(message);
+        break;
+    default:
+        break; // types yet to be invented are to be ignored
+    }
+}
+
+void ConnectionCore::dispatch_call(const Message& message) {
+    auto body = buffers_.borrow();
+    wire::Writer writer(*body, transport_->format());
+    Invocation invocation(message, writer, weak_from_this());
+    auto done = objects_.invoke(invocation);
+    const wire::Message& call = message.wire();
+    if (invocation.deferred() || !call.expects_reply())
+        return;
+    if (done) {
+        if (auto finished = writer.finish(); !finished)
+            done = Error{error_names::failed,
+                         "The answer cannot be expressed: " + finished.error().message()};
+    }
+    if (!done) {
+        reply_error(call.sender, call.serial, done.error());
+        return;
+    }
+    wire::Message header;
+    header.type = MessageType::method_return;
+    header.flags = wire::no_reply_expected;
+    header.format = writer.format();
+    header.serial = next_serial();
+    header.reply_serial = call.serial;
+    header.destination = call.sender;
+    header.signature = writer.signature();
+    header.body = writer.body();
+    const auto sent = transport_->send({.message = header, .body = &*body});
+    if (!sent) // see reply()
+        reply_error(call.sender, call.serial, sent.error());
+}
+
+void ConnectionCore::dispatch_reply(Message message) {
+    auto callback = take_pending(message.wire().reply_serial);
+    if (!callback)
+        return; // forgotten, or timed out before
+    if (message.type() == MessageType::error)
+        (*callback)(error_of(message));
+    else
+        (*callback)(std::move(message));
+}
+
+void ConnectionCore::dispatch_signal(const Message& message) {
+    std::vector<std::string_view> names;
+    message.metadata().for_each_owned_name(
+        [&](const abi::OwnedName& owned) { names.push_back(owned.name); });
+    // Handlers may add and remove subscriptions; those added now begin with the next signal.
+    const std::uint64_t last = last_id_;
+    for (auto next = subscriptions_.begin(); next != subscriptions_.end() && next->first <= last;) {
+        const std::uint64_t id = next->first;
+        const std::shared_ptr<Subscription> subscription = next->second;
+        if (subscription->rule.matches(message.wire(), names))
+            subscription->handler(message);
+        next = subscriptions_.upper_bound(id);
+    }
+}
+
+std::optional<std::uint64_t> ConnectionCore::timeout_ns() const noexcept {
+    auto earliest = transport_->timeout_ns();
+    if (!deadlines_.empty())
+        earliest = std::min(earliest.value_or(std::numeric_limits<std::uint64_t>::max()),
+                            deadlines_.begin()->first);
+    return earliest;
+}
+
+Result<bool> ConnectionCore::process() {
+    if (dispatching_)
+        return Error{error_names::failed, "process() was called from a handler"};
+    const auto alive = shared_from_this(); // a handler may destroy the connection
+    const Guard guard(dispatching_);
+    bool any = false;
+    for (int i = 0; i < batch_size && !(running_ && stopped_); ++i) {
+        auto received = transport_->receive();
+        if (!received) {
+            if (received.error().name == error_names::disconnected)
+                fail_all_calls({error_names::no_reply, "The connection has ended"});
+            return std::move(received).error();
+        }
+        if (!*received)
+            return expire_calls() || any;
+        any = true;
+        if (**received)
+            dispatch(Message(std::move(**received)));
+    }
+    expire_calls();
+    return true;
+}
+
+Result<bool> ConnectionCore::wait(std::chrono::nanoseconds limit) {
+    const std::uint64_t end = abi::deadline_after(limit);
+    const std::uint64_t until = std::min(end, timeout_ns().value_or(end));
+    const std::uint64_t now = now_ns();
+    const std::uint64_t wait_ns = until > now ? until - now : 0;
+    constexpr std::uint64_t second = 1'000'000'000;
+    const timespec time{.tv_sec = static_cast<time_t>(wait_ns / second),
+                        .tv_nsec = static_cast<long>(wait_ns % second)};
+    pollfd entry{.fd = transport_->fd(), .events = transport_->events(), .revents = 0};
+    const int ready = ppoll(&entry, 1, &time, nullptr);
+    if (ready < 0 && errno != EINTR)
+        return Error::from_errno(errno, "Waiting");
+    return process();
+}
+
+Result<void> ConnectionCore::run() {
+    const auto alive = shared_from_this();
+    const Guard guard(running_);
+    stopped_ = false;
+    while (!stopped_)
+        if (auto done = wait(std::chrono::nanoseconds::max()); !done)
+            return std::move(done).error();
+    return {};
+}
+
+} // namespace kdbus::detail

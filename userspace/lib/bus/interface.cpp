@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <kdbus/interface.hpp>
+
+#include <utility>
+
+namespace kdbus {
+
+Interface& Interface::add_method(std::string name, std::string in_signature,
+                                 std::string out_signature, MethodHandler handler,
+                                 MethodOptions options) {
+    methods_.insert_or_assign(std::move(name),
+                              Method{std::move(in_signature), std::move(out_signature),
+                                     std::move(options), std::move(handler)});
+    return *this;
+}
+
+Interface& Interface::add_property(std::string name, std::string signature, Getter getter,
+                                   Setter setter, PropertyOptions options) {
+    properties_.insert_or_assign(std::move(name), Property{std::move(signature), options,
+                                                           std::move(getter), std::move(setter)});
+    return *this;
+}
+
+Interface::Method* Interface::find_method(std::string_view name) noexcept {
+    const auto found = methods_.find(name);
+    return found == methods_.end() ? nullptr : &found->second;
+}
+
+Interface::Property* Interface::find_property(std::string_view name) noexcept {
+    const auto found = properties_.find(name);
+    return found == properties_.end() ? nullptr : &found->second;
+}
+
+} // namespace kdbus

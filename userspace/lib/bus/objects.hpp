@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#ifndef KDBUS_LIB_BUS_OBJECTS_HPP
+#define KDBUS_LIB_BUS_OBJECTS_HPP
+
+#include <kdbus/interface.hpp>
+#include <kdbus/result.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace kdbus::detail {
+
+/// The objects a connection exports, and the interfaces every object has: Introspectable, Peer,
+/// Properties. Knows nothing of transports: it fills in replies.
+class Objects {
+public:
+    /// What is called after a property was set over the bus and is to be announced.
+    using Announce = std::function<void(std::string_view path, std::string_view interface,
+                                        std::string_view property)>;
+
+    explicit Objects(Announce announce) : announce_(std::move(announce)) {}
+
+    /// Adds an interface under an id. Errors: InvalidArgs, ObjectPathInUse.
+    Result<void> add(std::uint64_t id, std::string_view path, Interface interface);
+    void remove(std::uint64_t id) noexcept;
+
+    /// Answers a call: calls the method, or fails with what to answer. What a method throws is an
+    /// error like any other.
+    Result<void> invoke(Invocation& invocation);
+
+    /// An exported interface. Errors: UnknownObject, UnknownInterface.
+    Result<std::shared_ptr<Interface>> find(std::string_view path,
+                                            std::string_view interface) const;
+
+private:
+    struct Entry {
+        std::uint64_t id;
+        std::shared_ptr<Interface> interface;
+    };
+    using Interfaces = std::map<std::string, Entry, std::less<>>;
+
+    [[nodiscard]] const Interfaces* interfaces_at(std::string_view path) const noexcept;
+    [[nodiscard]] bool has_children(std::string_view path) const noexcept;
+    Result<void> invoke_own(Invocation& invocation, std::string_view path,
+                            const Interfaces& interfaces, bool& found);
+    Result<void> peer(Invocation& invocation);
+    Result<void> introspect(Invocation& invocation);
+    Result<void> properties(Invocation& invocation, const Interfaces& interfaces);
+    Result<void> get_property(Invocation& invocation, const Interfaces& interfaces);
+    Result<void> get_all_properties(Invocation& invocation, const Interfaces& interfaces);
+    Result<void> set_property(Invocation& invocation, const Interfaces& interfaces);
+
+    std::map<std::string, Interfaces, std::less<>> objects_;
+    Announce announce_;
+};
+
+/// Calls something of the application's and turns what it throws into an Error.
+template <class F>
+auto guarded(F&& call) -> decltype(call()) {
+    try {
+        return call();
+    } catch (const Exception& error) {
+        return error.error();
+    } catch (const std::system_error& error) {
+        return Error::from_code(error.code(), error.what());
+    } catch (const std::bad_alloc&) {
+        return Error{error_names::no_memory, "Out of memory"};
+    } catch (const std::exception& error) {
+        return Error{error_names::failed, error.what()};
+    } catch (...) {
+        return Error{error_names::failed, "Unknown exception"};
+    }
+}
+
+} // namespace kdbus::detail
+
+#endif

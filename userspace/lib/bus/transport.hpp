@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#ifndef KDBUS_LIB_BUS_TRANSPORT_HPP
+#define KDBUS_LIB_BUS_TRANSPORT_HPP
+
+#include "message_data.hpp"
+
+#include <kdbus/abi/memfd.hpp>
+#include <kdbus/bus.hpp>
+#include <kdbus/result.hpp>
+#include <kdbus/wire/match.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kdbus::detail {
+
+/// A message to send, in terms no transport is partial to.
+struct Outgoing {
+    /// Header, and the body unless it is in `memfd`. The body is in the transport's format.
+    wire::Message message;
+    /// The buffer that holds the body and nothing else; the transport may append to it. Always
+    /// there if `memfd` is not.
+    wire::Buffer* body = nullptr;
+    /// A body of one argument of type ay.
+    const abi::SealedMemfd* memfd = nullptr;
+    std::span<const int> fds;
+    /// Calls: absolute CLOCK_MONOTONIC nanoseconds.
+    std::uint64_t deadline_ns = 0;
+    std::int64_t priority = 0;
+};
+
+/// The way to a bus, or to one peer. What a connection needs from below; everything that is the
+/// same whatever carries the messages stands above. Used by one thread at a time.
+class Transport {
+public:
+    Transport() = default;
+    Transport(const Transport&) = delete;
+    Transport& operator=(const Transport&) = delete;
+    virtual ~Transport() = default;
+
+    /// How bodies travel.
+    [[nodiscard]] virtual wire::Format format() const noexcept = 0;
+    [[nodiscard]] virtual const std::string& unique_name() const noexcept = 0;
+    [[nodiscard]] virtual const std::string& bus_id() const noexcept = 0;
+
+    [[nodiscard]] virtual int fd() const noexcept = 0;
+    [[nodiscard]] virtual short events() const noexcept = 0;
+    /// When receive() must be called at the latest, absolute CLOCK_MONOTONIC nanoseconds.
+    [[nodiscard]] virtual std::optional<std::uint64_t> timeout_ns() const noexcept = 0;
+
+    virtual Result<void> send(const Outgoing& outgoing) = 0;
+    /// Sends a call and waits for its reply, a method return or error. Other messages stay.
+    virtual Result<MessagePointer> call(const Outgoing& outgoing) = 0;
+    /// The next message; nothing if none is there, a null pointer for one that was thrown away.
+    /// Kernel and driver notices come as messages from org.freedesktop.DBus. Fails with
+    /// Disconnected, for good.
+    virtual Result<std::optional<MessagePointer>> receive() = 0;
+
+    virtual Result<NameState> request_name(std::string_view name, NameFlags flags) = 0;
+    virtual Result<void> release_name(std::string_view name) = 0;
+    virtual Result<std::string> name_owner(std::string_view name) = 0;
+    virtual Result<std::vector<std::string>> list_names() = 0;
+    virtual Result<Credentials> credentials(std::string_view name) = 0;
+
+    /// Lets messages through that match a rule; what else comes is sorted out above.
+    virtual Result<void> add_match(std::uint64_t cookie, const wire::MatchRule& rule) = 0;
+    virtual void remove_match(std::uint64_t cookie) noexcept = 0;
+
+    [[nodiscard]] virtual std::uint64_t lost_signals() const noexcept = 0;
+};
+
+} // namespace kdbus::detail
+
+#endif
