@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// abi.md 5 (handles), 2.4 (death of a bus) and 6.6 (BYEBYE).
+#include "support.hpp"
+
+using namespace test;
+
+namespace {
+
+const unsigned long setup_commands[] = {KDBUS_CMD_BUS_MAKE, KDBUS_CMD_HELLO};
+const unsigned long connection_commands[] = {
+    KDBUS_CMD_BYEBYE,       KDBUS_CMD_FREE,         KDBUS_CMD_CONN_INFO,    KDBUS_CMD_LIST,
+    KDBUS_CMD_SEND,         KDBUS_CMD_RECV,         KDBUS_CMD_NAME_ACQUIRE, KDBUS_CMD_MATCH_ADD,
+    KDBUS_CMD_NAME_RELEASE, KDBUS_CMD_MATCH_REMOVE,
+};
+
+const unsigned long unknown_numbers[] = {
+    // Numbers nobody has.
+    _IOW(KDBUS_IOCTL_MAGIC, 0x01, kdbus_cmd),
+    _IOW(KDBUS_IOCTL_MAGIC, 0x87, kdbus_cmd),
+    _IOW(KDBUS_IOCTL_MAGIC, 0xff, kdbus_cmd),
+    // Right number, wrong direction or size.
+    _IOR(KDBUS_IOCTL_MAGIC, 0x00, kdbus_cmd),
+    _IOWR(KDBUS_IOCTL_MAGIC, 0x90, kdbus_cmd_send),
+    _IOW(KDBUS_IOCTL_MAGIC, 0x80, kdbus_cmd_hello),
+    _IOW(KDBUS_IOCTL_MAGIC, 0x91, kdbus_cmd_recv),
+    _IOWR(KDBUS_IOCTL_MAGIC, 0xa0, kdbus_cmd),
+    _IO(KDBUS_IOCTL_MAGIC, 0x82),
+    _IOW(KDBUS_IOCTL_MAGIC, 0x83, kdbus_cmd),
+    0x40209581,
+    0x80309584,
+    // Right number, other type.
+    _IOW(0x94, 0x00, kdbus_cmd),
+    0,
+};
+
+// Role errors precede all reading of the argument, so a bad address does.
+int poke(int fd, unsigned long number) {
+    return command(fd, number, reinterpret_cast<void*>(u64{1}));
+}
+
+void check_files(int fd) {
+    char c = 0;
+    CHECK(read(fd, &c, 1) == -1);
+    CHECK(errno == EINVAL);
+    CHECK(write(fd, &c, 1) == -1);
+    CHECK(errno == EINVAL);
+    for (int whence : {SEEK_SET, SEEK_CUR, SEEK_END}) {
+        CHECK(lseek(fd, 4096, whence) >= 0);
+        CHECK(lseek(fd, 0, SEEK_CUR) == 0);
+    }
+    for (unsigned long number : unknown_numbers) {
+        CAPTURE(number);
+        CHECK(poke(fd, number) == ENOTTY);
+    }
+}
+
+void check_no_map(int fd) {
+    errno = 0;
+    CHECK(mmap(nullptr, page, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED);
+    CHECK(errno == EBADFD);
+}
+
+// Passes a descriptor through a UNIX socket.
+Fd pass(int fd) {
+    int ends[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    Fd a(ends[0]), b(ends[1]);
+    char byte = 0;
+    iovec iov{&byte, 1};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr m{};
+    m.msg_iov = &iov;
+    m.msg_iovlen = 1;
+    m.msg_control = control;
+    m.msg_controllen = sizeof control;
+    cmsghdr* c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    REQUIRE(sendmsg(a.get(), &m, 0) == 1);
+    REQUIRE(recvmsg(b.get(), &m, 0) == 1);
+    int received = -1;
+    std::memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof received);
+    return Fd(received);
+}
+
+} // namespace
+
+TEST_CASE("abi 5.2 C: fresh control handle") {
+    Fd fd = open_control();
+    CHECK(poke(fd.get(), KDBUS_CMD_BUS_MAKE) == EFAULT);
+    CHECK(poke(fd.get(), KDBUS_CMD_HELLO) == EBADFD);
+    for (unsigned long number : connection_commands) {
+        CAPTURE(number);
+        CHECK(poke(fd.get(), number) == EBADFD);
+    }
+    check_files(fd.get());
+    check_no_map(fd.get());
+}
+
+TEST_CASE("abi 5.2 B: bus owner") {
+    Bus bus;
+    for (unsigned long number : setup_commands)
+        CHECK(poke(bus.owner.get(), number) == EBADFD);
+    for (unsigned long number : connection_commands) {
+        CAPTURE(number);
+        CHECK(poke(bus.owner.get(), number) == EBADFD);
+    }
+    check_files(bus.owner.get());
+    check_no_map(bus.owner.get());
+    // Whatever the payload says.
+    auto c = bus_command(unique_bus_name());
+    CHECK(command(bus.owner.get(), KDBUS_CMD_BUS_MAKE, c.address()) == EBADFD);
+}
+
+TEST_CASE("abi 5.2 D: fresh handle of the default endpoint") {
+    Bus bus;
+    Fd fd = bus.open();
+    CHECK(poke(fd.get(), KDBUS_CMD_BUS_MAKE) == EBADFD);
+    CHECK(poke(fd.get(), KDBUS_CMD_HELLO) == EFAULT);
+    for (unsigned long number : connection_commands) {
+        CAPTURE(number);
+        CHECK(poke(fd.get(), number) == EBADFD);
+    }
+    check_files(fd.get());
+    check_no_map(fd.get());
+}
+
+TEST_CASE("abi 5.2 O: ordinary connection") {
+    Bus bus;
+    Connection c = bus.connect();
+    for (unsigned long number : setup_commands)
+        CHECK(poke(c.fd(), number) == EBADFD);
+    auto hello = hello_command();
+    CHECK(c.run(KDBUS_CMD_HELLO, hello.address()) == EBADFD);
+    for (unsigned long number : connection_commands) {
+        CAPTURE(number);
+        CHECK(poke(c.fd(), number) == EFAULT);
+    }
+    check_files(c.fd());
+}
+
+TEST_CASE("abi 5.2 Z: ended connection") {
+    Bus bus;
+    Connection c = bus.connect();
+    REQUIRE(c.bye() == 0);
+    for (unsigned long number : setup_commands)
+        CHECK(poke(c.fd(), number) == EBADFD);
+    for (unsigned long number : connection_commands) {
+        CAPTURE(number);
+        CHECK(poke(c.fd(), number) == ECONNRESET);
+    }
+    check_files(c.fd());
+    void* map = mmap(nullptr, page, PROT_READ, MAP_SHARED, c.fd(), 0);
+    CHECK(map != MAP_FAILED);
+    munmap(map, page);
+}
+
+TEST_CASE("abi 2.4 connection on a dead bus") {
+    Bus bus;
+    Connection c = bus.connect();
+    REQUIRE(c.send(Message(c.id()).body("left behind")) == 0);
+    const Received queued = c.recv(KDBUS_RECV_PEEK);
+    bus.close();
+    for (unsigned long number : setup_commands)
+        CHECK(poke(c.fd(), number) == EBADFD);
+    for (unsigned long number : connection_commands) {
+        CAPTURE(number);
+        CHECK(poke(c.fd(), number) == ECONNRESET);
+    }
+    CHECK(c.events() == (POLLERR | POLLHUP));
+    // The old mapping and a new one.
+    CHECK(std::memcmp(c.at(queued.offset()), queued.bytes(), 64) == 0);
+    void* map = mmap(nullptr, c.pool_size(), PROT_READ, MAP_SHARED, c.fd(), 0);
+    REQUIRE(map != MAP_FAILED);
+    CHECK(std::memcmp(static_cast<char*>(map) + queued.offset(), queued.bytes(), 64) == 0);
+    munmap(map, c.pool_size());
+}
+
+TEST_CASE("abi 2.4 fresh handle of a dead endpoint") {
+    Bus bus;
+    Fd fd = bus.open();
+    bus.close();
+    for (unsigned long number : setup_commands) {
+        CAPTURE(number);
+        CHECK(poke(fd.get(), number) == ESHUTDOWN);
+    }
+    auto hello = hello_command();
+    CHECK(command(fd.get(), KDBUS_CMD_HELLO, hello.address()) == ESHUTDOWN);
+    for (unsigned long number : connection_commands) {
+        CAPTURE(number);
+        CHECK(poke(fd.get(), number) == EBADFD);
+    }
+    pollfd p{fd.get(), POLLIN | POLLOUT, 0};
+    CHECK(::poll(&p, 1, 0) == 1);
+    CHECK(p.revents == (POLLERR | POLLHUP));
+    check_no_map(fd.get());
+    check_files(fd.get());
+}
+
+TEST_CASE("abi 2.4 a stale handle does not disturb a new bus of the same name") {
+    Bus bus;
+    Connection old = bus.connect();
+    Fd fresh = bus.open();
+    bus.close();
+    Fd control = open_control();
+    auto make = bus_command(bus.name);
+    REQUIRE(command(control.get(), KDBUS_CMD_BUS_MAKE, make.address()) == 0);
+    auto hello = hello_command();
+    CHECK(command(fresh.get(), KDBUS_CMD_HELLO, hello.address()) == ESHUTDOWN);
+    Connection c(bus.open(), {});
+    CHECK(c.info(old.id()).error == ENXIO);
+    old.close();
+    fresh.reset();
+    CHECK(c.send(Message(c.id()).body("alive")) == 0);
+    CHECK(c.take().body() == "alive");
+}
+
+TEST_CASE("abi 5.1 one HELLO of two racing ones succeeds") {
+    Bus bus;
+    for (int i = 0; i < 10; i++) {
+        Fd fd = bus.open();
+        auto attempt = [&] {
+            auto c = hello_command();
+            return command(fd.get(), KDBUS_CMD_HELLO, c.address());
+        };
+        auto other = std::async(std::launch::async, attempt);
+        const int mine = attempt(), theirs = other.get();
+        CAPTURE(mine, theirs);
+        CHECK(((mine == 0 && theirs == EBADFD) || (mine == EBADFD && theirs == 0)));
+    }
+}
+
+TEST_CASE("abi 5.1 a handle can be inherited, duplicated and passed over a UNIX socket") {
+    Bus bus;
+    Connection c = bus.connect();
+    Connection peer = bus.connect();
+
+    Fd copy(dup(c.fd()));
+    Fd passed = pass(copy.get());
+    copy.reset();
+    Message m(peer.id());
+    m.body("from the passed handle");
+    Command<kdbus_cmd_send> send;
+    send->msg_address = reinterpret_cast<u64>(m.address());
+    CHECK(command(passed.get(), KDBUS_CMD_SEND, send.address()) == 0);
+    Received r = peer.take();
+    CHECK(r->src_id == c.id());
+
+    CHECK(in_child([&] { return peer.send(Message(c.id()).body("from a child")); }) == 0);
+    CHECK(c.take()->src_id == peer.id());
+
+    // The connection lives as long as any copy is open.
+    const u64 id = c.id();
+    c.close();
+    CHECK(peer.info(id).error == 0);
+    passed.reset();
+    CHECK(peer.info(id).error == ENXIO);
+}
+
+TEST_CASE("abi 5.1 a connection outlives the process that made it") {
+    Bus bus;
+    Connection observer = bus.connect();
+    Fd fd = bus.open();
+    CHECK(in_child([&] {
+              auto c = hello_command();
+              return command(fd.get(), KDBUS_CMD_HELLO, c.address());
+          }) == 0);
+    const auto records = observer.list(KDBUS_LIST_UNIQUE);
+    REQUIRE(records.size() == 2);
+    Plain bye;
+    CHECK(command(fd.get(), KDBUS_CMD_BYEBYE, bye.address()) == 0);
+    CHECK(observer.list(KDBUS_LIST_UNIQUE).size() == 1);
+}
+
+TEST_CASE("abi 5.1 teardown when the process that holds the handle dies") {
+    Bus bus;
+    Connection observer = bus.connect();
+    Pipe ready;
+    Child child([&] {
+        Connection c = bus.connect();
+        const u64 id = c.id();
+        if (write(ready.write.get(), &id, 8) != 8)
+            return 1;
+        pause();
+        return 0;
+    });
+    u64 id = 0;
+    REQUIRE(read(ready.read.get(), &id, 8) == 8);
+    CHECK(observer.info(id).error == 0);
+    child.kill();
+    CHECK(eventually([&] { return observer.info(id).error == ENXIO; }));
+}
+
+TEST_CASE("abi 6.6 BYEBYE: EBUSY while messages are queued, ECONNRESET when ended") {
+    Bus bus;
+    Connection c = bus.connect();
+    REQUIRE(c.send(Message(c.id()).body("one")) == 0);
+    Plain bye;
+    bye->return_flags = 99;
+    CHECK(c.run(KDBUS_CMD_BYEBYE, bye.address()) == EBUSY);
+    CHECK(bye->return_flags == 0);
+    // Nothing changed.
+    CHECK(c.send(Message(c.id()).body("two")) == 0);
+    CHECK(c.recv(KDBUS_RECV_PEEK).error == 0);
+    CHECK(c.bye() == EBUSY);
+    const Received kept = c.recv();
+    CHECK(kept.error == 0);
+    CHECK(c.bye() == EBUSY);
+    CHECK(c.recv(KDBUS_RECV_DROP).error == 0);
+    // The slice that was received but not freed does not count.
+    CHECK(c.bye() == 0);
+    CHECK(c.bye() == ECONNRESET);
+    CHECK(c.free(kept.offset()) == ECONNRESET);
+    CHECK(c.events() == (POLLERR | POLLHUP));
+    CHECK(std::memcmp(c.at(kept.offset()), kept.bytes(), 64) == 0);
+}
+
+TEST_CASE("abi 13.43 BYEBYE: a queued broadcast makes it EBUSY") {
+    Bus bus;
+    Connection c = bus.connect(), sender = bus.connect();
+    REQUIRE(c.match_all() == 0);
+    REQUIRE(sender.send(broadcast()) == 0);
+    CHECK(c.bye() == EBUSY);
+    CHECK(c.recv().error == 0);
+    CHECK(c.bye() == 0);
+    CHECK(c.bye() == ECONNRESET);
+}
+
+TEST_CASE("abi 6.6 BYEBYE: a lost-broadcast count does not make it EBUSY") {
+    Bus bus;
+    Connection c = bus.connect({.pool_size = page}), sender = bus.connect();
+    REQUIRE(c.match_all() == 0);
+    auto big = broadcast();
+    big.filler(3000);
+    REQUIRE(sender.send(big) == 0);
+    REQUIRE(c.readable());
+    CHECK(c.bye() == 0);
+}
+
+TEST_CASE("abi 6.6/9.6 after BYEBYE the id is gone and messages do not arrive") {
+    Bus bus;
+    Connection c = bus.connect(), peer = bus.connect();
+    REQUIRE(c.acquire("a.b") == 0);
+    REQUIRE(c.bye() == 0);
+    CHECK(peer.send(Message(c.id())) == ENXIO);
+    CHECK(peer.send(Message().to("a.b")) == ESRCH);
+    CHECK(peer.info(c.id()).error == ENXIO);
+    CHECK(peer.acquire("a.b") == 0);
+    CHECK(peer.list(KDBUS_LIST_UNIQUE).size() == 1);
+}
+
+TEST_CASE("abi 13.44 close with queued messages is always possible") {
+    Bus bus;
+    Connection c = bus.connect(), peer = bus.connect({.flags = KDBUS_HELLO_ACCEPT_FD});
+    Fd file = make_memfd("some content");
+    Pipe pipe;
+    for (int i = 0; i < 10; i++)
+        REQUIRE(
+            c.send(
+                Message(peer.id()).filler(100).memfd(file.get(), 0, 12).fds({pipe.write.get()})) ==
+            0);
+    pipe.write.reset();
+    peer.close();
+    // The pinned files were released.
+    char byte = 0;
+    CHECK(read(pipe.read.get(), &byte, 1) == 0);
+    CHECK(c.send(Message(peer.hello.id)) == ENXIO);
+}
+
+#ifdef __x86_64__
+
+namespace {
+
+// ioctl through the 32-bit entry of the kernel; the argument must lie below 4 GiB.
+int command32(int fd, unsigned long number, void* argument) {
+    int result = 0;
+    asm volatile("int $0x80"
+                 : "=a"(result)
+                 : "a"(54), "b"(fd), "c"(static_cast<u32>(number)),
+                   "d"(static_cast<u32>(reinterpret_cast<u64>(argument)))
+                 : "memory", "r8", "r9", "r10", "r11");
+    return -result;
+}
+
+} // namespace
+
+TEST_CASE("abi conventions: the 32-bit path takes the same numbers and structures") {
+    // Only kernels with that entry have the setting.
+    if (access("/proc/sys/abi/vsyscall32", F_OK) != 0) {
+        WARN("this kernel has no 32-bit entry");
+        return;
+    }
+    auto* low = static_cast<std::uint8_t*>(mmap(nullptr, 4 * page, PROT_READ | PROT_WRITE,
+                                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0));
+    REQUIRE(low != MAP_FAILED);
+    Bus bus;
+    Fd fd = bus.open();
+    auto copy = [&](std::size_t at, auto& block) {
+        std::memcpy(low + at, block.address(), align8(block->size));
+        return static_cast<void*>(low + at);
+    };
+
+    auto hello = hello_command();
+    auto* hello_result = static_cast<kdbus_cmd_hello*>(copy(0, hello));
+    REQUIRE(command32(fd.get(), KDBUS_CMD_HELLO, low + 1) == EFAULT);
+    REQUIRE(command32(fd.get(), KDBUS_CMD_HELLO, hello_result) == 0);
+    CHECK(hello_result->items_size == 32);
+
+    static constexpr char text[] = "thirty-two";
+    std::memcpy(low + 3 * page, text, sizeof text);
+    Message m(hello_result->id);
+    m.vec(low + 3 * page, sizeof text);
+    Command<kdbus_cmd_send> send;
+    send->msg_address = reinterpret_cast<u64>(copy(page, m));
+    CHECK(command32(fd.get(), KDBUS_CMD_SEND, copy(2 * page, send)) == 0);
+
+    Command<kdbus_cmd_recv> recv;
+    auto* result = static_cast<kdbus_cmd_recv*>(copy(page, recv));
+    CHECK(command32(fd.get(), KDBUS_CMD_RECV, result) == 0);
+    void* map = mmap(nullptr, hello_result->pool_size, PROT_READ, MAP_SHARED, fd.get(), 0);
+    REQUIRE(map != MAP_FAILED);
+    auto* msg = reinterpret_cast<kdbus_msg*>(static_cast<char*>(map) + result->msg.offset);
+    CHECK(msg->size == 96);
+    CHECK(msg->src_id == hello_result->id);
+    CHECK(std::memcmp(reinterpret_cast<char*>(msg) + 96, text, sizeof text) == 0);
+    CHECK(command32(fd.get(), KDBUS_CMD_RECV, result) == EAGAIN);
+    CHECK(command32(fd.get(), _IO(KDBUS_IOCTL_MAGIC, 0x91), result) == ENOTTY);
+    munmap(map, hello_result->pool_size);
+    munmap(low, 4 * page);
+}
+
+#endif
