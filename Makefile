@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The front door: `make help` lists what there is. The C++ parts are CMake's (CMakeLists.txt), the
+# module is Kbuild's (Kbuild); this file calls both, with paths relative to this folder, because
+# make cannot handle white space in names.
+
+# The kernel of guests: 6.1 or 6.12, Debian's own.
+KERNEL ?= 6.1
+# Where `make install` puts user space, and below which root it puts everything.
+PREFIX ?= /usr/local
+DESTDIR ?=
+# What `make` builds the module against, and `make install` installs it for.
+HEADERS ?= /lib/modules/$(shell uname -r)/build
+
+BUILD_TYPE ?= RelWithDebInfo
+# Whether the C++ tests are built, too.
+TESTS ?= OFF
+
+vm := selftests/vm
+jobs := $(shell nproc)
+configure = cmake -S . -DCMAKE_BUILD_TYPE="$(BUILD_TYPE)" -DCMAKE_INSTALL_PREFIX="$(PREFIX)"
+# Two makes at once in one checkout take turns.
+locked = mkdir -p build && flock build/.lock sh -c
+# Kbuild takes no white space either: `module` sees to that.
+# (Two kernels for guests may have the same release, so they go by name.)
+module = $(vm)/module "$(or $(GUEST_KERNEL),$$(readlink -f '$(HEADERS)'))"
+module_directory = '$(DESTDIR)'/lib/modules/$$(sed -n 's/^.define UTS_RELEASE "\(.*\)"$$/\1/p' '$(HEADERS)'/include/generated/utsrelease.h)/updates
+have_headers = [ -e '$(HEADERS)'/include/generated/utsrelease.h ]
+no_headers = echo "The module is not built: this kernel's headers are missing (on Debian: apt-get install linux-headers-$$(uname -r))."
+
+.PHONY: all user-space module install uninstall test test-sanitize demo shell clean clean-cache help
+.PHONY: build-packages test-packages sanitize-packages sanitized-user-space stage
+
+# One step after the other: each uses all processors itself.
+.NOTPARALLEL:
+
+all: user-space module
+
+help:
+	@echo 'make demo            boot a guest and show the bus at work, step by step'
+	@echo 'make test            run all tests, here and in a guest'
+	@echo 'make shell           a shell in a guest with the bus running; Ctrl-D leaves it'
+	@echo '                     each with KERNEL=6.1 (default) or KERNEL=6.12, Debian kernels'
+	@echo 'make test-sanitize   the guest tests on kernels built with KASAN, lockdep, KCSAN'
+	@echo
+	@echo 'make                 build the module for the running kernel, and user space'
+	@echo 'make install         install them [PREFIX=/usr/local] [DESTDIR=]'
+	@echo 'make uninstall       remove what make install installed'
+	@echo 'make clean           remove build/'
+	@echo 'make clean-cache     remove downloaded and built kernels and guests'
+
+build-packages:
+	@$(vm)/packages-install build
+
+test-packages:
+	@$(vm)/packages-install build test
+
+sanitize-packages:
+	@$(vm)/packages-install build test sanitize
+
+user-space: build-packages
+	@$(locked) '$(configure) -B build -DKDBUS_TESTS=$(TESTS) >/dev/null && \
+		cmake --build build -j$(jobs)'
+
+sanitized-user-space: test-packages
+	@$(locked) '$(configure) -B build/sanitize -DKDBUS_SANITIZE=ON >/dev/null && \
+		cmake --build build/sanitize -j$(jobs) --target $$($(vm)/test --host-programs)'
+
+module: build-packages
+	@if $(have_headers); then $(module); else $(no_headers); fi
+
+install: all
+	@DESTDIR='$(DESTDIR)' cmake --install build >/dev/null
+	@set -e; \
+	if $(have_headers); then \
+		built=$$($(module)); \
+		install -D -m 0644 "$$built" $(module_directory)/kdbus.ko; \
+		[ -n '$(DESTDIR)' ] || depmod "$$(basename "$$(dirname $(module_directory))")"; \
+	fi
+	@[ -n '$(DESTDIR)' ] || ldconfig
+
+# What the last `make install` listed, and the module.
+uninstall:
+	@[ -e build/install_manifest.txt ] || { \
+		echo 'build/install_manifest.txt is missing: run make install with the same PREFIX first'; \
+		exit 1; }
+	@while IFS= read -r file || [ -n "$$file" ]; do rm -f '$(DESTDIR)'"$$file"; done \
+		<build/install_manifest.txt
+	@find '$(DESTDIR)$(PREFIX)' -depth -type d -path '*kdbus*' -empty -delete
+	@set -e; \
+	if $(have_headers); then \
+		rm -f $(module_directory)/kdbus.ko; \
+		[ -n '$(DESTDIR)' ] || depmod "$$(basename "$$(dirname $(module_directory))")"; \
+	fi
+	@[ -n '$(DESTDIR)' ] || ldconfig
+
+# What `make install` installs, as a layer for guests with kernel KERNEL. (In Debian /lib is a link
+# to usr/lib, which a folder of that name would hide.)
+stage: test-packages
+	@rm -rf build/stage-$(KERNEL).new
+	@mkdir -p build/stage-$(KERNEL).new/usr/lib
+	@ln -s usr/lib build/stage-$(KERNEL).new/lib
+	@headers=$$($(vm)/kernel $(KERNEL))/headers && \
+	$(MAKE) --no-print-directory install DESTDIR=build/stage-$(KERNEL).new HEADERS="$$headers" \
+		GUEST_KERNEL=$(KERNEL) TESTS=$(TESTS)
+	@rm -rf build/stage-$(KERNEL)
+	@mv build/stage-$(KERNEL).new build/stage-$(KERNEL)
+
+test: TESTS = ON
+test: stage sanitized-user-space
+	@$(vm)/test --host $(KERNEL)
+
+test-sanitize: sanitize-packages
+	@$(MAKE) --no-print-directory stage KERNEL=6.12-kasan TESTS=ON
+	@$(MAKE) --no-print-directory stage KERNEL=6.12-kcsan TESTS=ON
+	@$(vm)/test 6.12-kasan 6.12-kcsan
+
+demo: stage
+	@selftests/demo/run $(KERNEL)
+
+shell: stage
+	@$(vm)/shell $(KERNEL)
+
+clean:
+	rm -rf build
+
+clean-cache:
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/kdbus"
