@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/bitmap.h>
 #include <linux/bitops.h>
 #include <linux/err.h>
 #include <linux/hash.h>
@@ -357,6 +358,7 @@ static void kdbus_match_walk_bucket(struct kdbus_match_walk *walk,
 	struct kdbus_receivers *receivers = walk->receivers;
 	struct kdbus_match *match;
 
+	rcu_read_lock();
 	hlist_for_each_entry_rcu(match, &bucket->list, bucket_entry) {
 		/* cheap dedup of one connection's neighbouring matches */
 		if (receivers->count > 0 &&
@@ -369,26 +371,45 @@ static void kdbus_match_walk_bucket(struct kdbus_match_walk *walk,
 		if (receivers->count < walk->cap && kref_get_unless_zero(&match->conn->kref))
 			receivers->conns[receivers->count++] = match->conn;
 	}
+	rcu_read_unlock();
+	/* there may be many buckets, with many matches */
+	cond_resched();
+}
+
+/* Look into what is filed under a signal's sender, by id and by each of its names. */
+static void kdbus_match_walk_sender(struct kdbus_match_walk *walk, struct kdbus_match_index *index)
+{
+	DECLARE_BITMAP(buckets, 1 << KDBUS_MATCH_HASH_BITS);
+	struct kdbus_conn *src = walk->event->src;
+	struct kdbus_name_owner *owner;
+	unsigned int i;
+	u32 hash;
+
+	bitmap_zero(buckets, 1 << KDBUS_MATCH_HASH_BITS);
+	hash = kdbus_match_hash_id(KDBUS_ITEM_ID, src->id);
+	__set_bit(hash_32(hash, KDBUS_MATCH_HASH_BITS), buckets);
+	rcu_read_lock();
+	list_for_each_entry_rcu(owner, &src->names, conn_entry) {
+		hash = kdbus_match_hash_name(KDBUS_ITEM_NAME, owner->name->name);
+		__set_bit(hash_32(hash, KDBUS_MATCH_HASH_BITS), buckets);
+	}
+	rcu_read_unlock();
+
+	for_each_set_bit(i, buckets, 1 << KDBUS_MATCH_HASH_BITS)
+		kdbus_match_walk_bucket(walk, &index->hashed[i]);
 }
 
 static void kdbus_match_walk_signal(struct kdbus_match_walk *walk, struct kdbus_match_index *index)
 {
 	const struct kdbus_match_event *event = walk->event;
-	struct kdbus_name_owner *owner;
 	size_t i;
-	u32 hash;
 	u64 word;
 
 	for (i = 0; i < index->n_bits / 64; i++)
 		for (word = event->filter->data[i]; word; word &= word - 1)
 			kdbus_match_walk_bucket(walk, &index->bits[i * 64 + __ffs64(word)]);
 
-	hash = kdbus_match_hash_id(KDBUS_ITEM_ID, event->src->id);
-	kdbus_match_walk_bucket(walk, kdbus_match_hashed(index, hash));
-	list_for_each_entry_rcu(owner, &event->src->names, conn_entry) {
-		hash = kdbus_match_hash_name(KDBUS_ITEM_NAME, owner->name->name);
-		kdbus_match_walk_bucket(walk, kdbus_match_hashed(index, hash));
-	}
+	kdbus_match_walk_sender(walk, index);
 	kdbus_match_walk_bucket(walk, &index->signals);
 }
 
@@ -479,13 +500,11 @@ void kdbus_match_collect(struct kdbus_bus *bus, const struct kdbus_match_event *
 	kdbus_receivers_init(receivers);
 	for (;;) {
 		walk.found = 0;
-		rcu_read_lock();
 		kdbus_match_walk_bucket(&walk, &bus->matches.any);
 		if (event->src)
 			kdbus_match_walk_signal(&walk, &bus->matches);
 		else
 			kdbus_match_walk_notification(&walk, &bus->matches);
-		rcu_read_unlock();
 
 		if (walk.found <= walk.cap)
 			break;

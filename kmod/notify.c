@@ -77,11 +77,11 @@ static struct kdbus_event *kdbus_event_new(u64 type, size_t payload)
 
 static void kdbus_event_record(struct kdbus_bus *bus, struct kdbus_event *event)
 {
+	/* numbered in the order of delivery */
+	spin_lock(&bus->notify.lock);
 	event->seqnum = kdbus_bus_next_seqnum(bus);
 	event->monotonic_ns = ktime_get_ns();
 	event->realtime_ns = ktime_get_real_ns();
-
-	spin_lock(&bus->notify.lock);
 	list_add_tail(&event->entry, &bus->notify.events);
 	spin_unlock(&bus->notify.lock);
 }

@@ -8,7 +8,8 @@
  * are charged to the memory cgroup of the pool's owner, whoever writes. They
  * stay allocated and mapped when their content is freed, so that steady
  * traffic touches neither the page allocator nor page tables, and are given
- * back under memory pressure.
+ * back under memory pressure when no slice covers them. How much an owner may
+ * pin by never freeing what it received is up to that cgroup's limit.
  *
  * Space is handed out in slices. The smallest free extent that suffices is
  * taken and cut from its low end; neighbouring free extents merge at once.

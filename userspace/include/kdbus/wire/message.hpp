@@ -117,10 +117,9 @@ struct KernelHead {
 /// (1.7). Beyond those: the kernel's SIGNAL flag and type signal go together, replies and signals
 /// expect no reply, only replies have a reply cookie, and zero bytes that were never stored (`data`
 /// nullptr) are at most 64 KiB in all. The body's values are *not* validated (they are checked when
-/// read; validate_body() does
-/// it at once). Sender and destination of the result are those of `head`. A body cut into several
-/// pieces is gathered in `scratch` (cleared first), else the result points into the pieces; it
-/// lives as long as pieces, head's text and scratch stay.
+/// read; validate_body() does it at once). Sender and destination of the result are those of
+/// `head`. A body cut into several pieces is gathered in `scratch` (cleared first), else the result
+/// points into the pieces; it lives as long as pieces, head's text and scratch stay.
 [[nodiscard]] KDBUS_EXPORT Result<Message>
 parse_kdbus(std::span<const Piece> pieces, const KernelHead& head, Buffer& scratch) noexcept;
 
