@@ -38,16 +38,12 @@ static const struct kdbus_command_spec kdbus_bus_make_spec = {
 	.n_items	= ARRAY_SIZE(kdbus_bus_make_items),
 };
 
-static const struct kdbus_item_spec kdbus_list_items[] = {
-	{ KDBUS_ITEM_NEGOTIATE },
-};
-
 static const struct kdbus_command_spec kdbus_list_spec = {
 	.fixed		= sizeof(struct kdbus_cmd_list),
 	.flags		= KDBUS_LIST_UNIQUE | KDBUS_LIST_NAMES | KDBUS_LIST_ACTIVATORS |
 			  KDBUS_LIST_QUEUED,
-	.items		= kdbus_list_items,
-	.n_items	= ARRAY_SIZE(kdbus_list_items),
+	.items		= kdbus_plain_items,
+	.n_items	= ARRAY_SIZE(kdbus_plain_items),
 };
 
 struct kdbus_bus *kdbus_bus_get(struct kdbus_bus *bus)

@@ -84,6 +84,10 @@ static const struct kdbus_item_layout {
 	  sizeof(struct kdbus_notify_id_change) },
 };
 
+const struct kdbus_item_spec kdbus_plain_items[1] = {
+	{ KDBUS_ITEM_NEGOTIATE },
+};
+
 static bool kdbus_is_string(const char *str, size_t size)
 {
 	return size > 0 && strnlen(str, size) == size - 1;

@@ -76,6 +76,9 @@ struct kdbus_command {
 /* What kdbus_command_parse() returns when all there is to do has been done. */
 #define KDBUS_COMMAND_NEGOTIATED	1
 
+/* For commands that have no items of their own: KDBUS_ITEM_NEGOTIATE, as all have. */
+extern const struct kdbus_item_spec kdbus_plain_items[1];
+
 int kdbus_command_parse(struct kdbus_command *command, const struct kdbus_command_spec *spec,
 			void __user *user, void *storage, size_t storage_size);
 void kdbus_command_release(struct kdbus_command *command);

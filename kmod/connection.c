@@ -50,10 +50,6 @@ static const struct kdbus_command_spec kdbus_hello_spec = {
 	.n_items	= ARRAY_SIZE(kdbus_hello_items),
 };
 
-static const struct kdbus_item_spec kdbus_plain_items[] = {
-	{ KDBUS_ITEM_NEGOTIATE },
-};
-
 static const struct kdbus_command_spec kdbus_byebye_spec = {
 	.fixed		= sizeof(struct kdbus_cmd),
 	.items		= kdbus_plain_items,

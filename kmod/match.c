@@ -489,7 +489,7 @@ void kdbus_receivers_release(struct kdbus_receivers *receivers)
  * @receivers:	filled in; to be released
  */
 void kdbus_match_collect(struct kdbus_bus *bus, const struct kdbus_match_event *event,
-			struct kdbus_receivers *receivers)
+			 struct kdbus_receivers *receivers)
 {
 	struct kdbus_match_walk walk = {
 		.event = event,

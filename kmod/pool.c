@@ -222,6 +222,18 @@ void kdbus_slice_hold(struct kdbus_slice *slice, unsigned int holder)
 }
 
 /**
+ * kdbus_slice_hand_over() - make the user the only holder
+ * @slice:	a slice the kernel holds; must not be used any more, as the user
+ *		may free it at once
+ */
+void kdbus_slice_hand_over(struct kdbus_slice *slice)
+{
+	spin_lock(&slice->pool->lock);
+	slice->holders = KDBUS_SLICE_USER;
+	spin_unlock(&slice->pool->lock);
+}
+
+/**
  * kdbus_slice_release() - drop a holder
  * @slice:	the slice; must not be used any more unless another holder is known
  * @holder:	KDBUS_SLICE_*
@@ -411,12 +423,14 @@ int kdbus_pool_publish(struct kdbus_pool *pool, const void *from, size_t len, u6
 	ret = kdbus_slice_write(slice, 0, from, len);
 	if (ret == 0)
 		ret = kdbus_slice_zero(slice, len, ALIGN(len, 8) - len);
-	if (ret == 0) {
-		*offset = slice->offset;
-		kdbus_slice_hold(slice, KDBUS_SLICE_USER);
+	if (ret < 0) {
+		kdbus_slice_release(slice, KDBUS_SLICE_KERNEL);
+		return ret;
 	}
-	kdbus_slice_release(slice, KDBUS_SLICE_KERNEL);
-	return ret;
+
+	*offset = slice->offset;
+	kdbus_slice_hand_over(slice);
+	return 0;
 }
 
 /* ---- mappings ---- */

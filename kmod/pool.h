@@ -99,6 +99,7 @@ void kdbus_slice_discard(struct kdbus_slice *slice);
 int kdbus_slice_reserve(struct kdbus_slice *slice, struct kdbus_pool *pool, size_t size,
 			unsigned int holder);
 void kdbus_slice_hold(struct kdbus_slice *slice, unsigned int holder);
+void kdbus_slice_hand_over(struct kdbus_slice *slice);
 void kdbus_slice_release(struct kdbus_slice *slice, unsigned int holder);
 int kdbus_pool_free_offset(struct kdbus_pool *pool, u64 offset);
 

@@ -18,15 +18,11 @@
 
 static struct kmem_cache *kdbus_queue_entry_cache;
 
-static const struct kdbus_item_spec kdbus_recv_items[] = {
-	{ KDBUS_ITEM_NEGOTIATE },
-};
-
 static const struct kdbus_command_spec kdbus_recv_spec = {
 	.fixed		= sizeof(struct kdbus_cmd_recv),
 	.flags		= KDBUS_RECV_PEEK | KDBUS_RECV_DROP | KDBUS_RECV_USE_PRIORITY,
-	.items		= kdbus_recv_items,
-	.n_items	= ARRAY_SIZE(kdbus_recv_items),
+	.items		= kdbus_plain_items,
+	.n_items	= ARRAY_SIZE(kdbus_plain_items),
 };
 
 void kdbus_queue_init(struct kdbus_queue *queue)
@@ -116,14 +112,20 @@ static void kdbus_queue_uncharge(struct kdbus_conn *conn, struct kdbus_queue_ent
 	entry->quota = NULL;
 }
 
-/* Free an entry that is charged to nobody, and its hold on the slice. */
+/* Free an entry that is charged to nobody and no longer holds its slice. */
 static void kdbus_queue_entry_free(struct kdbus_queue_entry *entry)
 {
-	kdbus_slice_release(entry->slice, KDBUS_SLICE_KERNEL);
 	kdbus_files_put(entry->files);
 	kdbus_reply_put(entry->reply);
 	kmem_cache_free(kdbus_queue_entry_cache, entry);
 	kdbus_object_dec(KDBUS_OBJECT_MESSAGE);
+}
+
+/* Free an entry that is charged to nobody, and its message. */
+static void kdbus_queue_entry_drop(struct kdbus_queue_entry *entry)
+{
+	kdbus_slice_release(entry->slice, KDBUS_SLICE_KERNEL);
+	kdbus_queue_entry_free(entry);
 }
 
 /**
@@ -192,7 +194,7 @@ void kdbus_queue_discard(struct kdbus_conn *conn, struct kdbus_queue_entry *entr
 	spin_lock(&conn->lock);
 	kdbus_queue_uncharge(conn, entry);
 	spin_unlock(&conn->lock);
-	kdbus_queue_entry_free(entry);
+	kdbus_queue_entry_drop(entry);
 }
 
 static void kdbus_queue_link(struct kdbus_queue *queue, struct kdbus_queue_entry *entry)
@@ -290,19 +292,17 @@ void kdbus_queue_flush(struct kdbus_conn *conn)
 	spin_unlock(&conn->lock);
 
 	list_for_each_entry_safe(entry, next, &entries, entry)
-		kdbus_queue_entry_free(entry);
+		kdbus_queue_entry_drop(entry);
 }
 
 /**
  * kdbus_queue_take() - hand a message to the running process
  * @conn:	the receiver
  * @entry:	a message that is in no queue; freed
- * @info:	filled in
- *
- * Return: offset of the message, which user space now holds.
+ * @info:	filled in: where the message is, which user space now holds
  */
-u64 kdbus_queue_take(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
-		     struct kdbus_msg_info *info)
+void kdbus_queue_take(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
+		      struct kdbus_msg_info *info)
 {
 	info->offset = entry->slice->offset;
 	info->msg_size = entry->slice->size;
@@ -316,9 +316,8 @@ u64 kdbus_queue_take(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
 	if (entry->files && !kdbus_files_install(entry->files, entry->slice))
 		info->return_flags |= KDBUS_RECV_RETURN_INCOMPLETE_FDS;
 
-	kdbus_slice_hold(entry->slice, KDBUS_SLICE_USER);
+	kdbus_slice_hand_over(entry->slice);
 	kdbus_queue_entry_free(entry);
-	return info->offset;
 }
 
 static struct kdbus_queue_entry *kdbus_queue_peek(struct kdbus_queue *queue, bool use_priority,
@@ -343,6 +342,7 @@ static int kdbus_queue_recv(struct kdbus_conn *conn, const struct kdbus_cmd_recv
 	bool drop = cmd->flags & KDBUS_RECV_DROP;
 	bool peek = !drop && cmd->flags & KDBUS_RECV_PEEK;
 	struct kdbus_queue_entry *entry;
+	bool call;
 
 	*info = (struct kdbus_msg_info){ .offset = conn->pool->size };
 
@@ -367,11 +367,13 @@ static int kdbus_queue_recv(struct kdbus_conn *conn, const struct kdbus_cmd_recv
 		return 0;
 
 	if (drop) {
-		if (entry->reply)
+		call = entry->reply;
+		if (call)
 			kdbus_reply_fail(entry->reply);
 		/* before its caller is told, so that it may call again */
-		kdbus_queue_entry_free(entry);
-		kdbus_notify_flush(conn->ep->bus);
+		kdbus_queue_entry_drop(entry);
+		if (call)
+			kdbus_notify_flush(conn->ep->bus);
 	} else {
 		kdbus_queue_take(conn, entry, info);
 	}

@@ -98,8 +98,8 @@ void kdbus_queue_discard(struct kdbus_conn *conn, struct kdbus_queue_entry *entr
 int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
 			const struct kdbus_name_entry *name);
 void kdbus_queue_count_drop(struct kdbus_conn *conn);
-u64 kdbus_queue_take(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
-		     struct kdbus_msg_info *info);
+void kdbus_queue_take(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
+		      struct kdbus_msg_info *info);
 
 int kdbus_cmd_recv(struct kdbus_conn *conn, struct file *file, void __user *argp);
 

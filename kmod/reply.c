@@ -404,6 +404,15 @@ void kdbus_replies_renounce(struct kdbus_conn *conn)
 	}
 }
 
+/* See to what a closed slot leaves behind, and drop a reference to it. */
+static void kdbus_reply_dispose(struct kdbus_reply *reply, struct kdbus_queue_entry *entry)
+{
+	kdbus_reply_settle(reply);
+	if (entry)
+		kdbus_queue_discard(reply->caller, entry);
+	kdbus_reply_put(reply);
+}
+
 /**
  * kdbus_replies_abandon() - a connection that ended waits for nothing any more
  * @conn:	the connection
@@ -437,10 +446,7 @@ void kdbus_replies_abandon(struct kdbus_conn *conn)
 		if (!reply)
 			break;
 
-		kdbus_reply_settle(reply);
-		if (entry)
-			kdbus_queue_discard(conn, entry);
-		kdbus_reply_put(reply);
+		kdbus_reply_dispose(reply, entry);
 	}
 }
 
@@ -475,12 +481,9 @@ static void kdbus_replies_expire(struct work_struct *work)
 		if (!reply)
 			break;
 
-		kdbus_reply_settle(reply);
 		if (!reply->sync)
 			kdbus_notify_reply(conn, KDBUS_ITEM_REPLY_TIMEOUT, reply->cookie);
-		if (entry)
-			kdbus_queue_discard(conn, entry);
-		kdbus_reply_put(reply);
+		kdbus_reply_dispose(reply, entry);
 		cond_resched();
 	}
 
