@@ -3,10 +3,9 @@
 #include <linux/err.h>
 #include <linux/kernel.h>
 #include <linux/random.h>
+#include <linux/rculist.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/user_namespace.h>
-#include <linux/wait.h>
 
 #include "buffer.h"
 #include "bus.h"
@@ -14,7 +13,9 @@
 #include "connection.h"
 #include "domain.h"
 #include "endpoint.h"
+#include "match.h"
 #include "name.h"
+#include "policy.h"
 #include "pool.h"
 
 enum {
@@ -33,7 +34,8 @@ static const struct kdbus_item_spec kdbus_bus_make_items[] = {
 
 static const struct kdbus_command_spec kdbus_bus_make_spec = {
 	.fixed		= sizeof(struct kdbus_cmd),
-	.flags		= KDBUS_MAKE_ACCESS_GROUP | KDBUS_MAKE_ACCESS_WORLD,
+	.flags		= KDBUS_MAKE_ACCESS_GROUP | KDBUS_MAKE_ACCESS_WORLD |
+			  KDBUS_MAKE_ALLOW_UNIX_FDS,
 	.items		= kdbus_bus_make_items,
 	.n_items	= ARRAY_SIZE(kdbus_bus_make_items),
 };
@@ -59,6 +61,7 @@ static void kdbus_bus_free(struct kref *kref)
 	WARN_ON(!xa_empty(&bus->conns));
 	xa_destroy(&bus->conns);
 	kdbus_registry_destroy(&bus->names);
+	kdbus_policy_db_destroy(&bus->policy);
 	kdbus_match_index_destroy(&bus->matches);
 	kdbus_notify_destroy(&bus->notify);
 	kdbus_user_put(bus->user);
@@ -94,7 +97,9 @@ static struct kdbus_bus *kdbus_bus_new(const char *name, u64 flags,
 	INIT_LIST_HEAD(&bus->domain_entry);
 	mutex_init(&bus->lock);
 	xa_init_flags(&bus->conns, XA_FLAGS_ACCOUNT);
-	init_waitqueue_head(&bus->deserted);
+	INIT_LIST_HEAD(&bus->eps);
+	INIT_LIST_HEAD(&bus->monitors);
+	kdbus_policy_db_init(&bus->policy);
 	kdbus_notify_init(&bus->notify);
 
 	/* a version 4 UUID, as RFC 4122 lays it out */
@@ -139,20 +144,6 @@ static int kdbus_bus_charge(struct kdbus_bus *bus)
 	return 0;
 }
 
-/* A bus is named after the user who makes it: "<euid>-...". */
-static int kdbus_bus_check_prefix(const char *name)
-{
-	char prefix[16];
-	uid_t uid;
-	int len;
-
-	uid = from_kuid(&init_user_ns, current_euid());
-	if (uid == (uid_t)-1)
-		return -EINVAL;
-	len = snprintf(prefix, sizeof(prefix), "%u-", uid);
-	return strncmp(name, prefix, len) ? -EINVAL : 0;
-}
-
 static struct kdbus_bus *kdbus_bus_make(struct kdbus_command *command)
 {
 	const char *name = command->found[KDBUS_BUS_MAKE_NAME]->str;
@@ -173,7 +164,7 @@ static struct kdbus_bus *kdbus_bus_make(struct kdbus_command *command)
 	if (ret < 0)
 		return ERR_PTR(ret);
 
-	ret = kdbus_bus_check_prefix(name);
+	ret = kdbus_sysname_check_owner(name);
 	if (ret < 0)
 		return ERR_PTR(ret);
 
@@ -188,12 +179,11 @@ static struct kdbus_bus *kdbus_bus_make(struct kdbus_command *command)
 		goto err_domain;
 
 	bus->id = kdbus_domain_new_id();
-	ep = kdbus_ep_new(bus, "bus", bus->flags, current_euid(), current_egid());
+	ep = kdbus_ep_new_default(bus);
 	if (IS_ERR(ep)) {
 		ret = PTR_ERR(ep);
 		goto err_charge;
 	}
-	bus->ep = ep;
 	return bus;
 
 err_charge:
@@ -245,30 +235,28 @@ struct kdbus_bus *kdbus_cmd_bus_make(void __user *argp, int *ret)
  */
 void kdbus_bus_shutdown(struct kdbus_bus *bus)
 {
-	struct kdbus_conn *conn;
-	unsigned long id = 0;
+	struct kdbus_ep *ep, *next;
+	LIST_HEAD(eps);
 
+	/* all at once, so that nobody can come back another way */
 	mutex_lock(&bus->lock);
-	kdbus_ep_kill(bus->ep);
+	list_for_each_entry_safe(ep, next, &bus->eps, bus_entry) {
+		/* a custom endpoint's other reference may be dropped meanwhile */
+		kdbus_ep_get(ep);
+		kdbus_ep_kill(ep);
+		list_add_tail(&ep->bus_entry, &eps);
+	}
 	mutex_unlock(&bus->lock);
 
-	/* no connection can be added any more */
-	for (;;) {
-		mutex_lock(&bus->lock);
-		conn = xa_find(&bus->conns, &id, ULONG_MAX, XA_PRESENT);
-		if (conn)
-			kdbus_conn_get(conn);
-		mutex_unlock(&bus->lock);
-		if (!conn)
-			break;
-		kdbus_conn_disconnect(conn, false);
-		kdbus_conn_put(conn);
-		id++;
+	list_for_each_entry_safe(ep, next, &eps, bus_entry) {
+		list_del_init(&ep->bus_entry);
+		kdbus_ep_end(ep);
+		/* the default endpoint is the bus's own */
+		if (!ep->policy)
+			kdbus_ep_put(ep);
+		kdbus_ep_put(ep);
 	}
-	/* some may be ending at the hands of others */
-	wait_event(bus->deserted, xa_empty(&bus->conns));
 
-	kdbus_ep_remove(bus->ep);
 	kdbus_domain_remove_bus(bus);
 	atomic_dec(&bus->user->buses);
 	kdbus_bus_put(bus);
@@ -307,6 +295,46 @@ u64 kdbus_bus_next_seqnum(struct kdbus_bus *bus)
 	return atomic64_inc_return(&bus->seqnum);
 }
 
+/**
+ * kdbus_bus_monitor_mask() - which metadata do monitors want?
+ * @bus:	the bus
+ *
+ * Return: KDBUS_ATTACH_*.
+ */
+u64 kdbus_bus_monitor_mask(struct kdbus_bus *bus)
+{
+	struct kdbus_conn *conn;
+	u64 mask = 0;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(conn, &bus->monitors, monitor_entry)
+		mask |= READ_ONCE(conn->attach_flags_recv);
+	rcu_read_unlock();
+	return mask;
+}
+
+/**
+ * kdbus_bus_collect_monitors() - who watches the bus?
+ * @bus:	the bus
+ * @receivers:	filled in; to be released
+ */
+void kdbus_bus_collect_monitors(struct kdbus_bus *bus, struct kdbus_receivers *receivers)
+{
+	struct kdbus_conn *conn;
+	size_t found;
+
+	kdbus_receivers_init(receivers);
+	do {
+		found = 0;
+		rcu_read_lock();
+		list_for_each_entry_rcu(conn, &bus->monitors, monitor_entry) {
+			found++;
+			kdbus_receivers_add(receivers, conn);
+		}
+		rcu_read_unlock();
+	} while (kdbus_receivers_grow(receivers, found));
+}
+
 static struct kdbus_info *kdbus_list_record(struct kdbus_buf *buf, const struct kdbus_conn *conn,
 					    size_t items)
 {
@@ -331,7 +359,9 @@ static u64 kdbus_list_flag_of(u64 name_flags)
 	return name_flags & KDBUS_NAME_IN_QUEUE ? KDBUS_LIST_QUEUED : KDBUS_LIST_NAMES;
 }
 
-static void kdbus_list_conn(struct kdbus_buf *buf, const struct kdbus_conn *conn, u64 flags)
+/* List @conn, as @viewer may see it. */
+static void kdbus_list_conn(struct kdbus_buf *buf, const struct kdbus_conn *viewer,
+			    const struct kdbus_conn *conn, u64 flags)
 {
 	struct kdbus_name_owner *owner;
 	struct kdbus_info *info;
@@ -345,6 +375,8 @@ static void kdbus_list_conn(struct kdbus_buf *buf, const struct kdbus_conn *conn
 			continue;
 
 		named = true;
+		if (!kdbus_policy_may_see_name(viewer, current_cred(), owner->name->name))
+			continue;
 		payload = sizeof(struct kdbus_name) + owner->name->len + 1;
 		info = kdbus_list_record(buf, conn, offsetof(struct kdbus_item, data) + payload);
 		if (!info)
@@ -386,7 +418,8 @@ int kdbus_cmd_list(struct kdbus_conn *conn, struct file *file, void __user *argp
 
 	mutex_lock(&bus->lock);
 	xa_for_each(&bus->conns, id, other) {
-		kdbus_list_conn(&buf, other, command.cmd->flags);
+		if (!(other->flags & KDBUS_HELLO_MONITOR))
+			kdbus_list_conn(&buf, conn, other, command.cmd->flags);
 		/* it will never fit */
 		if (buf.failed || buf.len > conn->pool->size)
 			break;

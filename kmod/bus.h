@@ -21,20 +21,21 @@
  *      connection. Two of these are never held at once.
  *   5. pool->lock, a spinlock: the slices of one pool.
  *
- * index->lock (match.h), notify->lock (notify.h) and the domain's mutex
- * protect one list each; nothing of ours is taken inside them. Reclaim takes
- * the lock of a page, then pool->lock.
+ * index->lock (match.h), notify->lock (notify.h), a policy's lock (policy.h)
+ * and the domain's mutex protect one table each; nothing of ours is taken
+ * inside them. Reclaim takes the lock of a page, then pool->lock.
  *
- * What a sender reads - connections by id, names by string, the match index,
- * the names of a connection - it reads under RCU. Objects found that way are
+ * What a sender reads - connections by id, names by string, policy, the match
+ * index, the names of a connection, monitors - it reads under RCU. Objects found that way are
  * referenced before the RCU section ends. Whether they are still alive is
  * decided once, by the receiver's conn->lock, when a message is put into its
  * queue: a name changes hands under the lock of the connection that loses it,
- * so each message goes to exactly one owner.
+ * so each message goes to exactly one owner. If mail moves with the name, to or
+ * from an activator, new messages are held back until it has: the sender waits
+ * for bus->lock once, without holding anything.
  *
- * But for handle->setup, no lock is held while user memory is accessed, and
- * no lock is shared by
- * pairs of peers that have nothing to do with each other.
+ * But for handle->setup, no lock is held while user memory is accessed, and no
+ * lock is shared by pairs of peers that have nothing to do with each other.
  */
 #ifndef KDBUS_BUS_H
 #define KDBUS_BUS_H
@@ -45,17 +46,17 @@
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/rhashtable.h>
-#include <linux/wait.h>
 #include <linux/xarray.h>
 
 #include <linux/kdbus.h>
 
 #include "match.h"
 #include "notify.h"
+#include "policy.h"
 
 struct file;
 struct kdbus_conn;
-struct kdbus_ep;
+struct kdbus_receivers;
 struct kdbus_user;
 
 /**
@@ -69,12 +70,14 @@ struct kdbus_user;
  * @bloom:		filter geometry
  * @user:		who the bus is charged to
  * @domain_entry:	in the domain's list; domain lock
- * @ep:			the default endpoint, until the bus dies
  * @seqnum:		last message number handed out
  * @lock:		see above
+ * @eps:		endpoints that let somebody in; @lock
  * @conns:		connections by id; changed under @lock, read under RCU
- * @deserted:		woken when the last connection has gone
+ * @monitors:		those that get a copy of everything; changed under @lock,
+ *			read under RCU
  * @names:		well-known names; changed under @lock, read under RCU
+ * @policy:		what policy holders and activators grant; changed under @lock
  * @matches:		who wants which signal
  * @notify:		events not yet delivered
  */
@@ -88,13 +91,14 @@ struct kdbus_bus {
 	struct kdbus_bloom_parameter bloom;
 	struct kdbus_user *user;
 	struct list_head domain_entry;
-	struct kdbus_ep *ep;
 	atomic64_t seqnum;
 
 	struct mutex lock; /* see above */
+	struct list_head eps;
 	struct xarray conns;
-	wait_queue_head_t deserted;
+	struct list_head monitors;
 	struct rhashtable names;
+	struct kdbus_policy_db policy;
 	struct kdbus_match_index matches;
 	struct kdbus_notify notify;
 };
@@ -105,6 +109,8 @@ void kdbus_bus_shutdown(struct kdbus_bus *bus);
 
 struct kdbus_conn *kdbus_bus_find_conn(struct kdbus_bus *bus, u64 id);
 u64 kdbus_bus_next_seqnum(struct kdbus_bus *bus);
+u64 kdbus_bus_monitor_mask(struct kdbus_bus *bus);
+void kdbus_bus_collect_monitors(struct kdbus_bus *bus, struct kdbus_receivers *receivers);
 
 struct kdbus_bus *kdbus_cmd_bus_make(void __user *argp, int *ret);
 int kdbus_cmd_list(struct kdbus_conn *conn, struct file *file, void __user *argp);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/cred.h>
 #include <linux/ctype.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <linux/user_namespace.h>
 
 #include "command.h"
 
@@ -125,6 +127,27 @@ int kdbus_sysname_check(const char *name, size_t size)
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/**
+ * kdbus_sysname_check_owner() - may the running process use this name?
+ * @name:	a name for a bus or endpoint
+ *
+ * They are named after the user who makes them: "<euid>-...".
+ *
+ * Return: 0 or -EINVAL.
+ */
+int kdbus_sysname_check_owner(const char *name)
+{
+	char prefix[16];
+	uid_t uid;
+	int len;
+
+	uid = from_kuid(&init_user_ns, current_euid());
+	if (uid == (uid_t)-1)
+		return -EINVAL;
+	len = snprintf(prefix, sizeof(prefix), "%u-", uid);
+	return strncmp(name, prefix, len) ? -EINVAL : 0;
 }
 
 /**

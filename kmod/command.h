@@ -102,6 +102,7 @@ static inline size_t kdbus_item_payload(const struct kdbus_item *item)
 }
 
 int kdbus_sysname_check(const char *name, size_t size);
+int kdbus_sysname_check_owner(const char *name);
 int kdbus_attach_flags_check(u64 *flags);
 
 #endif /* KDBUS_COMMAND_H */

@@ -15,10 +15,11 @@
 #include "match.h"
 #include "name.h"
 #include "notify.h"
+#include "policy.h"
 #include "pool.h"
 
-#define KDBUS_HELLO_SPECIAL	\
-	(KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER | KDBUS_HELLO_MONITOR)
+/* What of a HELLO makes a connection that owns a policy entry. */
+#define KDBUS_HELLO_NAMED	(KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER)
 
 /* Bytes of the items HELLO returns: the bus's Bloom parameters. */
 #define KDBUS_HELLO_ITEMS_SIZE	32
@@ -48,6 +49,28 @@ static const struct kdbus_command_spec kdbus_hello_spec = {
 	.flags		= KDBUS_HELLO_ACCEPT_FD | KDBUS_HELLO_SPECIAL,
 	.items		= kdbus_hello_items,
 	.n_items	= ARRAY_SIZE(kdbus_hello_items),
+};
+
+enum {
+	KDBUS_UPDATE_SEND,
+	KDBUS_UPDATE_RECV,
+	KDBUS_UPDATE_NAME,
+	KDBUS_UPDATE_POLICY_ACCESS,
+	KDBUS_UPDATE_NEGOTIATE,
+};
+
+static const struct kdbus_item_spec kdbus_update_items[] = {
+	[KDBUS_UPDATE_SEND]		= { KDBUS_ITEM_ATTACH_FLAGS_SEND },
+	[KDBUS_UPDATE_RECV]		= { KDBUS_ITEM_ATTACH_FLAGS_RECV },
+	[KDBUS_UPDATE_NAME]		= { KDBUS_ITEM_NAME, .multiple = true },
+	[KDBUS_UPDATE_POLICY_ACCESS]	= { KDBUS_ITEM_POLICY_ACCESS, .multiple = true },
+	[KDBUS_UPDATE_NEGOTIATE]	= { KDBUS_ITEM_NEGOTIATE },
+};
+
+static const struct kdbus_command_spec kdbus_update_spec = {
+	.fixed		= sizeof(struct kdbus_cmd),
+	.items		= kdbus_update_items,
+	.n_items	= ARRAY_SIZE(kdbus_update_items),
 };
 
 static const struct kdbus_command_spec kdbus_byebye_spec = {
@@ -125,6 +148,9 @@ static struct kdbus_conn *kdbus_conn_new(struct kdbus_ep *ep, struct file *file,
 
 	kref_init(&conn->kref);
 	conn->ep = kdbus_ep_get(ep);
+	INIT_LIST_HEAD(&conn->ep_entry);
+	INIT_LIST_HEAD(&conn->monitor_entry);
+	INIT_LIST_HEAD(&conn->entries);
 	conn->cred = get_cred(file->f_cred);
 	conn->owner = kdbus_ep_is_owner(ep, file);
 	conn->flags = cmd->flags;
@@ -165,8 +191,8 @@ err_put:
 }
 
 /*
- * Charge a connection to the user who opened its handle, or, for a privileged
- * proxy, to the user it stands for.
+ * Charge a connection to its custom endpoint; else to the user who opened its
+ * handle, or, for a privileged proxy, to the user it stands for.
  */
 static int kdbus_conn_charge(struct kdbus_conn *conn, struct file *file)
 {
@@ -178,7 +204,7 @@ static int kdbus_conn_charge(struct kdbus_conn *conn, struct file *file)
 	    uid_valid(conn->meta.process.uid[0]) && kdbus_ep_is_privileged(conn->ep, file))
 		uid = conn->meta.process.uid[0];
 
-	user = kdbus_user_lookup(uid);
+	user = conn->ep->user ? kdbus_user_get(conn->ep->user) : kdbus_user_lookup(uid);
 	if (IS_ERR(user))
 		return PTR_ERR(user);
 
@@ -190,18 +216,52 @@ static int kdbus_conn_charge(struct kdbus_conn *conn, struct file *file)
 	return ret;
 }
 
-static int kdbus_conn_connect(struct kdbus_conn *conn)
+/* Let a connection appear. */
+static int kdbus_conn_appear(struct kdbus_conn *conn)
 {
 	struct kdbus_bus *bus = conn->ep->bus;
-	int ret = -ESHUTDOWN;
+	int ret;
+
+	lockdep_assert_held(&bus->lock);
+
+	if (kdbus_ep_is_dead(conn->ep))
+		return -ESHUTDOWN;
+	conn->id = kdbus_domain_new_id();
+	ret = xa_insert(&bus->conns, conn->id, conn, GFP_KERNEL_ACCOUNT);
+	if (ret < 0)
+		return ret;
+
+	list_add_tail(&conn->ep_entry, &conn->ep->conns);
+	WRITE_ONCE(conn->ep->n_conns, conn->ep->n_conns + 1);
+	if (conn->flags & KDBUS_HELLO_MONITOR)
+		list_add_tail_rcu(&conn->monitor_entry, &bus->monitors);
+	else
+		kdbus_notify_id(bus, KDBUS_ITEM_ID_ADD, conn->id, conn->flags);
+	return 0;
+}
+
+/*
+ * Connect, and install what activators and policy holders bring: the name and
+ * the policy entry, @entries, unless @policy_error says what is wrong with it.
+ * On failure the connection must be closed: it may have appeared.
+ */
+static int kdbus_conn_connect(struct kdbus_conn *conn, const struct kdbus_item *name,
+			      struct list_head *entries, int policy_error)
+{
+	struct kdbus_bus *bus = conn->ep->bus;
+	int ret;
 
 	mutex_lock(&bus->lock);
-	if (!kdbus_ep_is_dead(conn->ep)) {
-		conn->id = kdbus_domain_new_id();
-		ret = xa_insert(&bus->conns, conn->id, conn, GFP_KERNEL_ACCOUNT);
-	}
+	ret = kdbus_conn_appear(conn);
+	/* what has not appeared need not disappear */
+	if (ret < 0)
+		WRITE_ONCE(conn->dead, true);
+	if (ret == 0 && conn->flags & KDBUS_HELLO_ACTIVATOR)
+		ret = kdbus_name_add_activator(conn, name->str);
 	if (ret == 0)
-		kdbus_notify_id(bus, KDBUS_ITEM_ID_ADD, conn->id, conn->flags);
+		ret = policy_error;
+	if (ret == 0 && !list_empty(entries))
+		ret = kdbus_policy_replace(&bus->policy, &conn->entries, entries);
 	mutex_unlock(&bus->lock);
 
 	kdbus_notify_flush(bus);
@@ -237,16 +297,22 @@ int kdbus_conn_disconnect(struct kdbus_conn *conn, bool if_idle)
 	kdbus_replies_abandon(conn);
 
 	mutex_lock(&bus->lock);
+	kdbus_policy_remove(&bus->policy, &conn->entries);
 	kdbus_match_remove_all(conn);
-	kdbus_name_release_all(conn);
+	if (conn->flags & KDBUS_HELLO_MONITOR)
+		list_del_rcu(&conn->monitor_entry);
 	xa_erase(&bus->conns, conn->id);
-	if (xa_empty(&bus->conns))
-		wake_up(&bus->deserted);
+	kdbus_name_release_all(conn);
+	list_del(&conn->ep_entry);
+	WRITE_ONCE(conn->ep->n_conns, conn->ep->n_conns - 1);
+	if (conn->ep->n_conns == 0)
+		wake_up(&conn->ep->deserted);
 	mutex_unlock(&bus->lock);
 
 	kdbus_queue_flush(conn);
 	kdbus_replies_renounce(conn);
-	kdbus_notify_id(bus, KDBUS_ITEM_ID_REMOVE, conn->id, conn->flags);
+	if (!(conn->flags & KDBUS_HELLO_MONITOR))
+		kdbus_notify_id(bus, KDBUS_ITEM_ID_REMOVE, conn->id, conn->flags);
 	kdbus_notify_flush(bus);
 	return 0;
 }
@@ -269,7 +335,7 @@ static int kdbus_hello_check(struct kdbus_ep *ep, struct file *file, struct kdbu
 	struct kdbus_item *name = command->found[KDBUS_HELLO_ITEM_NAME];
 	struct kdbus_cmd_hello *cmd = command->data;
 	u64 special = cmd->flags & KDBUS_HELLO_SPECIAL;
-	bool named = special & (KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER);
+	bool named = special & KDBUS_HELLO_NAMED;
 	bool owner = kdbus_ep_is_owner(ep, file);
 	int ret;
 
@@ -281,11 +347,10 @@ static int kdbus_hello_check(struct kdbus_ep *ep, struct file *file, struct kdbu
 		return -EINVAL;
 	if (name && !kdbus_name_is_valid(name->str, special & KDBUS_HELLO_POLICY_HOLDER))
 		return -EINVAL;
+	if (special & KDBUS_HELLO_MONITOR && ep->policy)
+		return -EOPNOTSUPP;
 	if (special && !owner)
 		return -EPERM;
-	/* there are no connections but ordinary ones yet */
-	if (special)
-		return -EOPNOTSUPP;
 	if (!owner && (command->found[KDBUS_HELLO_ITEM_CREDS] ||
 		       command->found[KDBUS_HELLO_ITEM_PIDS] ||
 		       command->found[KDBUS_HELLO_ITEM_SECLABEL]))
@@ -321,7 +386,8 @@ static struct kdbus_conn *kdbus_hello(struct kdbus_ep *ep, struct file *file,
 	struct kdbus_cmd_hello *cmd = command->data, result = *cmd;
 	const struct kdbus_bus *bus = ep->bus;
 	struct kdbus_conn *conn;
-	int ret;
+	int ret, policy_error = 0;
+	LIST_HEAD(entries);
 
 	ret = kdbus_hello_check(ep, file, command);
 	if (ret < 0)
@@ -337,9 +403,14 @@ static struct kdbus_conn *kdbus_hello(struct kdbus_ep *ep, struct file *file,
 	ret = kdbus_conn_charge(conn, file);
 	if (ret < 0)
 		goto err_put;
-	ret = kdbus_conn_connect(conn);
+
+	if (conn->flags & KDBUS_HELLO_NAMED)
+		policy_error = kdbus_policy_parse(command, 1, &entries);
+	ret = kdbus_conn_connect(conn, command->found[KDBUS_HELLO_ITEM_NAME], &entries,
+				 policy_error);
+	kdbus_policy_discard(&entries);
 	if (ret < 0)
-		goto err_uncharge;
+		goto err_close;
 
 	/* inputs are returned as they were supplied */
 	result.return_flags = 0;
@@ -348,14 +419,13 @@ static struct kdbus_conn *kdbus_hello(struct kdbus_ep *ep, struct file *file,
 	result.items_size = KDBUS_HELLO_ITEMS_SIZE;
 	memcpy(result.id128, bus->id128, sizeof(result.id128));
 	ret = kdbus_command_copy_out(command, 0, &result, sizeof(result));
-	if (ret < 0) {
-		kdbus_conn_close(conn);
-		return ERR_PTR(ret);
-	}
+	if (ret < 0)
+		goto err_close;
 	return conn;
 
-err_uncharge:
-	atomic_dec(&conn->user->conns);
+err_close:
+	kdbus_conn_close(conn);
+	return ERR_PTR(ret);
 err_put:
 	kdbus_conn_put(conn);
 	return ERR_PTR(ret);
@@ -392,6 +462,76 @@ struct kdbus_conn *kdbus_cmd_hello(struct kdbus_ep *ep, struct file *file, void 
 		conn = NULL;
 	}
 	return conn;
+}
+
+/* Read a mask of metadata that UPDATE gives, if it does and the connection has one. */
+static int kdbus_update_mask(const struct kdbus_conn *conn, const struct kdbus_item *item,
+			     u64 not_for, u64 *mask)
+{
+	if (!item)
+		return 0;
+	if (conn->flags & not_for)
+		return -EOPNOTSUPP;
+	*mask = item->data64[0];
+	return kdbus_attach_flags_check(mask);
+}
+
+static int kdbus_update_policy(struct kdbus_conn *conn, const struct kdbus_command *command)
+{
+	struct kdbus_bus *bus = conn->ep->bus;
+	LIST_HEAD(entries);
+	int ret;
+
+	if (!command->found[KDBUS_UPDATE_NAME] && !command->found[KDBUS_UPDATE_POLICY_ACCESS])
+		return 0;
+	if (!(conn->flags & KDBUS_HELLO_POLICY_HOLDER))
+		return -EOPNOTSUPP;
+
+	ret = kdbus_policy_parse(command, 1, &entries);
+	if (ret == 0) {
+		mutex_lock(&bus->lock);
+		ret = -ECONNRESET;
+		if (!kdbus_conn_is_dead(conn))
+			ret = kdbus_policy_replace(&bus->policy, &conn->entries, &entries);
+		mutex_unlock(&bus->lock);
+	}
+	kdbus_policy_discard(&entries);
+	return ret;
+}
+
+/**
+ * kdbus_cmd_update() - KDBUS_CMD_UPDATE
+ * @conn:	the caller
+ * @file:	unused
+ * @argp:	the command
+ *
+ * Return: what the ioctl returns.
+ */
+int kdbus_cmd_update(struct kdbus_conn *conn, struct file *file, void __user *argp)
+{
+	u64 storage[KDBUS_COMMAND_STORAGE / sizeof(u64)];
+	struct kdbus_command command;
+	u64 send, recv;
+	int ret;
+
+	ret = kdbus_command_parse(&command, &kdbus_update_spec, argp, storage, sizeof(storage));
+	if (ret != 0)
+		goto finish;
+
+	ret = kdbus_update_mask(conn, command.found[KDBUS_UPDATE_SEND],
+				KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER, &send);
+	if (ret == 0)
+		ret = kdbus_update_mask(conn, command.found[KDBUS_UPDATE_RECV],
+					KDBUS_HELLO_POLICY_HOLDER, &recv);
+	if (ret == 0)
+		ret = kdbus_update_policy(conn, &command);
+	if (ret == 0 && command.found[KDBUS_UPDATE_SEND])
+		WRITE_ONCE(conn->attach_flags_send, send);
+	if (ret == 0 && command.found[KDBUS_UPDATE_RECV])
+		WRITE_ONCE(conn->attach_flags_recv, recv);
+
+finish:
+	return kdbus_command_finish(&command, ret);
 }
 
 /**
@@ -435,10 +575,11 @@ int kdbus_cmd_free(struct kdbus_conn *conn, struct file *file, void __user *argp
 	return kdbus_command_finish(&command, ret);
 }
 
-/* Find the connection that CONN_INFO asks for. */
-static int kdbus_info_find(struct kdbus_bus *bus, const struct kdbus_cmd_info *cmd,
+/* Find the connection that CONN_INFO asks for, if @conn may see it. */
+static int kdbus_info_find(struct kdbus_conn *conn, const struct kdbus_cmd_info *cmd,
 			   const struct kdbus_item *name, struct kdbus_conn **found)
 {
+	struct kdbus_bus *bus = conn->ep->bus;
 	struct kdbus_name_entry *entry;
 
 	*found = NULL;
@@ -446,13 +587,15 @@ static int kdbus_info_find(struct kdbus_bus *bus, const struct kdbus_cmd_info *c
 		if (cmd->id == 0)
 			return -EINVAL;
 		*found = kdbus_bus_find_conn(bus, cmd->id);
-		return *found ? 0 : -ENXIO;
+		return *found && kdbus_policy_may_see(conn, current_cred(), *found) ? 0 : -ENXIO;
 	}
 
+	if (!kdbus_policy_may_see_name(conn, current_cred(), name->str))
+		return -ESRCH;
 	entry = kdbus_name_get_entry(bus, name->str);
 	if (!entry)
 		return -ESRCH;
-	*found = kdbus_name_get_owner(entry);
+	*found = kdbus_name_get_owner(bus, entry);
 	kdbus_name_put_entry(entry);
 	return *found && (cmd->id == 0 || cmd->id == (*found)->id) ? 0 : -ESRCH;
 }
@@ -506,8 +649,7 @@ int kdbus_cmd_conn_info(struct kdbus_conn *conn, struct file *file, void __user 
 	cmd = command.data;
 	ret = kdbus_attach_flags_check(&cmd->attach_flags);
 	if (ret == 0)
-		ret = kdbus_info_find(conn->ep->bus, cmd, command.found[KDBUS_INFO_ITEM_NAME],
-				      &target);
+		ret = kdbus_info_find(conn, cmd, command.found[KDBUS_INFO_ITEM_NAME], &target);
 	if (ret == 0)
 		ret = kdbus_info_publish(conn, target, cmd->attach_flags, result);
 	if (ret == 0)

@@ -9,6 +9,10 @@
  *
  * A connection belongs to an open file, not to a process; any number of
  * processes may use it at the same time.
+ *
+ * The owner of the bus may make special ones: an activator receives what is
+ * sent to its name while nobody owns that; a policy holder only holds a policy
+ * entry; a monitor gets a copy of everything. They cannot be addressed by id.
  */
 #ifndef KDBUS_CONNECTION_H
 #define KDBUS_CONNECTION_H
@@ -27,6 +31,9 @@
 #include "queue.h"
 #include "reply.h"
 
+#define KDBUS_HELLO_SPECIAL	\
+	(KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER | KDBUS_HELLO_MONITOR)
+
 struct file;
 struct kdbus_ep;
 struct kdbus_pool;
@@ -38,9 +45,12 @@ struct kdbus_user;
  * @rcu:		frees the memory; connections are found under RCU
  * @id:			id, unique in the domain
  * @flags:		KDBUS_HELLO_* it was made with
- * @attach_flags_send:	metadata others may see of it
- * @attach_flags_recv:	metadata it wants
+ * @attach_flags_send:	metadata others may see of it; may change at any time
+ * @attach_flags_recv:	metadata it wants; may change at any time
  * @ep:			the endpoint it came through, referenced
+ * @ep_entry:		in the endpoint's list; bus lock
+ * @monitor_entry:	in the bus's list, for monitors; changed under the bus lock
+ * @entries:		its entries in the bus's policy; bus lock
  * @cred:		credentials of whoever opened the handle
  * @user:		who the connection and what it sends are charged to
  * @owner:		opened by the owner of the bus; passes every access rule
@@ -71,6 +81,9 @@ struct kdbus_conn {
 	u64 attach_flags_send;
 	u64 attach_flags_recv;
 	struct kdbus_ep *ep;
+	struct list_head ep_entry;
+	struct list_head monitor_entry;
+	struct list_head entries;
 	const struct cred *cred;
 	struct kdbus_user *user;
 	bool owner;
@@ -99,9 +112,15 @@ void kdbus_conn_close(struct kdbus_conn *conn);
 
 struct kdbus_conn *kdbus_cmd_hello(struct kdbus_ep *ep, struct file *file, void __user *argp,
 				   int *ret);
+int kdbus_cmd_update(struct kdbus_conn *conn, struct file *file, void __user *argp);
 int kdbus_cmd_byebye(struct kdbus_conn *conn, struct file *file, void __user *argp);
 int kdbus_cmd_conn_info(struct kdbus_conn *conn, struct file *file, void __user *argp);
 int kdbus_cmd_free(struct kdbus_conn *conn, struct file *file, void __user *argp);
+
+static inline bool kdbus_conn_is_ordinary(const struct kdbus_conn *conn)
+{
+	return !(conn->flags & KDBUS_HELLO_SPECIAL);
+}
 
 static inline bool kdbus_conn_is_dead(const struct kdbus_conn *conn)
 {

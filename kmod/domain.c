@@ -22,6 +22,7 @@ static const char *const kdbus_object_names[KDBUS_OBJECT_N] = {
 	[KDBUS_OBJECT_NAME]		= "name",
 	[KDBUS_OBJECT_NAME_OWNER]	= "name_owner",
 	[KDBUS_OBJECT_MATCH]		= "match",
+	[KDBUS_OBJECT_POLICY]		= "policy",
 	[KDBUS_OBJECT_POOL]		= "pool",
 	[KDBUS_OBJECT_SLICE]		= "slice",
 	[KDBUS_OBJECT_PAGE]		= "page",
@@ -61,6 +62,40 @@ struct kdbus_user *kdbus_user_kernel(void)
 	return &kdbus_domain_kernel_user;
 }
 
+static struct kdbus_user *kdbus_user_new(kuid_t uid)
+{
+	struct kdbus_user *user;
+	int id;
+
+	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+	if (!user)
+		return ERR_PTR(-ENOMEM);
+
+	/* 0 is the kernel's */
+	id = ida_alloc_min(&kdbus_domain_user_ids, 1, GFP_KERNEL);
+	if (id < 0) {
+		kfree(user);
+		return ERR_PTR(-ENOMEM);
+	}
+
+	kref_init(&user->kref);
+	user->uid = uid;
+	user->id = id;
+	INIT_HLIST_NODE(&user->entry);
+	kdbus_object_inc(KDBUS_OBJECT_USER);
+	return user;
+}
+
+/**
+ * kdbus_user_new_private() - make an account that belongs to no uid
+ *
+ * Return: a referenced user, or an error pointer (-ENOMEM).
+ */
+struct kdbus_user *kdbus_user_new_private(void)
+{
+	return kdbus_user_new(INVALID_UID);
+}
+
 /**
  * kdbus_user_lookup() - find or make the account of a uid
  * @uid:	the real uid
@@ -70,7 +105,6 @@ struct kdbus_user *kdbus_user_kernel(void)
 struct kdbus_user *kdbus_user_lookup(kuid_t uid)
 {
 	struct kdbus_user *user;
-	int id;
 
 	mutex_lock(&kdbus_domain_lock);
 	hash_for_each_possible(kdbus_domain_users, user, entry, __kuid_val(uid)) {
@@ -80,25 +114,9 @@ struct kdbus_user *kdbus_user_lookup(kuid_t uid)
 		}
 	}
 
-	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
-	if (!user) {
-		user = ERR_PTR(-ENOMEM);
-		goto unlock;
-	}
-
-	/* 0 is the kernel's */
-	id = ida_alloc_min(&kdbus_domain_user_ids, 1, GFP_KERNEL);
-	if (id < 0) {
-		kfree(user);
-		user = ERR_PTR(-ENOMEM);
-		goto unlock;
-	}
-
-	kref_init(&user->kref);
-	user->uid = uid;
-	user->id = id;
-	hash_add(kdbus_domain_users, &user->entry, __kuid_val(uid));
-	kdbus_object_inc(KDBUS_OBJECT_USER);
+	user = kdbus_user_new(uid);
+	if (!IS_ERR(user))
+		hash_add(kdbus_domain_users, &user->entry, __kuid_val(uid));
 unlock:
 	mutex_unlock(&kdbus_domain_lock);
 	return user;
@@ -120,7 +138,8 @@ static void kdbus_user_free(struct kref *kref)
 	ida_free(&kdbus_domain_user_ids, user->id);
 	mutex_unlock(&kdbus_domain_lock);
 
-	WARN_ON(atomic_read(&user->buses) || atomic_read(&user->conns));
+	WARN_ON(atomic_read(&user->buses) || atomic_read(&user->conns) ||
+		atomic_read(&user->sockets));
 	kfree(user);
 	kdbus_object_dec(KDBUS_OBJECT_USER);
 }

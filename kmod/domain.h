@@ -6,9 +6,9 @@
  * that bus and connection ids are drawn from, the table of buses, and the
  * accounts of the users who make the kernel hold something.
  *
- * A user is an accounting identity, not a credential: one per real uid, and
- * one for the kernel's own notifications. Users live as long as anything is
- * charged to them.
+ * A user is an accounting identity, not a credential: one per real uid, one per
+ * custom endpoint, and one for the kernel's own notifications. Users live as
+ * long as anything is charged to them.
  *
  * The domain also counts live objects of every kind. The counters are per-CPU,
  * cost one instruction and can be read in debugfs (kdbus/objects); they are
@@ -37,6 +37,7 @@ enum kdbus_object {
 	KDBUS_OBJECT_NAME,
 	KDBUS_OBJECT_NAME_OWNER,
 	KDBUS_OBJECT_MATCH,
+	KDBUS_OBJECT_POLICY,
 	KDBUS_OBJECT_POOL,
 	KDBUS_OBJECT_SLICE,
 	KDBUS_OBJECT_PAGE,
@@ -62,11 +63,13 @@ static inline void kdbus_object_dec(enum kdbus_object kind)
 /**
  * struct kdbus_user - an accounting identity
  * @kref:	reference count
- * @uid:	real uid this account belongs to; invalid for the kernel's own
- * @entry:	in the domain's list; domain lock
+ * @uid:	real uid this account belongs to; invalid for those of the kernel
+ *		and of endpoints
+ * @entry:	in the domain's table, if it has a uid; domain lock
  * @id:		small number, unique among living users
  * @buses:	buses charged to the user
  * @conns:	connections charged to the user
+ * @sockets:	AF_UNIX sockets in messages the user sent, not yet received
  */
 struct kdbus_user {
 	struct kref kref;
@@ -75,6 +78,7 @@ struct kdbus_user {
 	u32 id;
 	atomic_t buses;
 	atomic_t conns;
+	atomic_t sockets;
 };
 
 struct kdbus_bus;
@@ -82,6 +86,7 @@ struct kdbus_bus;
 u64 kdbus_domain_new_id(void);
 
 struct kdbus_user *kdbus_user_lookup(kuid_t uid);
+struct kdbus_user *kdbus_user_new_private(void);
 struct kdbus_user *kdbus_user_get(struct kdbus_user *user);
 void kdbus_user_put(struct kdbus_user *user);
 struct kdbus_user *kdbus_user_kernel(void);

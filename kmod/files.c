@@ -27,10 +27,11 @@ static const struct file_operations *kdbus_files_shmem_fops;
 /**
  * kdbus_files_new() - make an empty set
  * @n:		most files there will be
+ * @payer:	who AF_UNIX sockets are charged to; NULL refuses them
  *
  * Return: the set, or NULL.
  */
-struct kdbus_files *kdbus_files_new(unsigned int n)
+struct kdbus_files *kdbus_files_new(unsigned int n, struct kdbus_user *payer)
 {
 	struct kdbus_files *files;
 
@@ -40,6 +41,7 @@ struct kdbus_files *kdbus_files_new(unsigned int n)
 
 	refcount_set(&files->refs, 1);
 	files->cap = n;
+	files->payer = payer ? kdbus_user_get(payer) : NULL;
 	kdbus_object_inc(KDBUS_OBJECT_FILES);
 	return files;
 }
@@ -64,6 +66,9 @@ void kdbus_files_put(struct kdbus_files *files)
 
 	for (i = 0; i < files->n_fds + files->n_memfds; i++)
 		fput(files->entries[i].file);
+	if (files->n_sockets > 0)
+		atomic_sub(files->n_sockets, &files->payer->sockets);
+	kdbus_user_put(files->payer);
 	kfree(files);
 	kdbus_object_dec(KDBUS_OBJECT_FILES);
 }
@@ -89,18 +94,31 @@ static bool kdbus_files_is_uring(struct file *file)
 	       !strcmp(file->f_path.dentry->d_name.name, "[io_uring]");
 }
 
-static int kdbus_files_check_fd(struct file *file)
+static bool kdbus_files_is_unix(struct file *file)
 {
-	struct socket *sock;
+	struct socket *sock = sock_from_file(file);
+
+	return sock && sock->sk && sock->sk->sk_family == AF_UNIX;
+}
+
+static int kdbus_files_check_fd(struct kdbus_files *files, struct file *file)
+{
+	int ret;
 
 	/* it leads to no open file, whatever it names */
 	if (file->f_mode & FMODE_PATH)
 		return 0;
 	if (file->f_op == kdbus_files_own_fops || kdbus_files_is_uring(file))
 		return -EOPNOTSUPP;
+	if (!kdbus_files_is_unix(file))
+		return 0;
+	if (!files->payer)
+		return -EOPNOTSUPP;
 
-	sock = sock_from_file(file);
-	return sock && sock->sk && sock->sk->sk_family == AF_UNIX ? -EOPNOTSUPP : 0;
+	ret = kdbus_user_charge(&files->payer->sockets, KDBUS_FILES_MAX_SOCKETS);
+	if (ret == 0)
+		files->n_sockets++;
+	return ret;
 }
 
 /**
@@ -109,7 +127,8 @@ static int kdbus_files_check_fd(struct file *file)
  * @item:	KDBUS_ITEM_FDS
  * @offset:	where in the message the item is
  *
- * Return: 0, -EBADF, or -EOPNOTSUPP for what may not be passed.
+ * Return: 0, -EBADF, -EOPNOTSUPP for what may not be passed, or -EMFILE for too
+ * many AF_UNIX sockets in flight.
  */
 int kdbus_files_add_fds(struct kdbus_files *files, const struct kdbus_item *item, size_t offset)
 {
@@ -122,7 +141,7 @@ int kdbus_files_add_fds(struct kdbus_files *files, const struct kdbus_item *item
 		file = item->fds[i] < 0 ? NULL : fget_raw(item->fds[i]);
 		if (!file)
 			return -EBADF;
-		ret = kdbus_files_check_fd(file);
+		ret = kdbus_files_check_fd(files, file);
 		if (ret < 0) {
 			fput(file);
 			return ret;
@@ -193,19 +212,20 @@ int kdbus_files_add_memfd(struct kdbus_files *files, const struct kdbus_item *it
  * kdbus_files_install() - give a message's files to the running process
  * @files:	the files
  * @slice:	the message; its descriptor numbers are filled in
+ * @all:	attached descriptors, too; else they remain -1
  *
  * Attached descriptors come first, then memfds; each gets the lowest free
  * number. Where one cannot be installed, the number is -1.
  *
- * Return: whether all were installed.
+ * Return: whether all that were asked for were installed.
  */
-bool kdbus_files_install(const struct kdbus_files *files, struct kdbus_slice *slice)
+bool kdbus_files_install(const struct kdbus_files *files, struct kdbus_slice *slice, bool all)
 {
 	bool complete = true;
 	unsigned int i;
 	int fd;
 
-	for (i = 0; i < files->n_fds + files->n_memfds; i++) {
+	for (i = all ? 0 : files->n_fds; i < files->n_fds + files->n_memfds; i++) {
 		fd = kdbus_compat_receive_fd(files->entries[i].file, O_CLOEXEC);
 		if (fd < 0) {
 			fd = -1;

@@ -8,8 +8,11 @@
  * serves all receivers of a broadcast.
  *
  * A file that could keep a queue alive which keeps the file alive would never
- * be freed. So files of kdbus itself, AF_UNIX sockets and io_uring instances,
- * which can hold other files, are refused.
+ * be freed. So files of kdbus itself and io_uring instances, which can hold
+ * other files, are refused; and so are AF_UNIX sockets, whose queues can, unless
+ * the bus was made to let them pass. Such a cycle lasts until its bus ends; what
+ * all of them can hold is bounded, as no user may have more than a few sockets
+ * in flight in the whole domain.
  */
 #ifndef KDBUS_FILES_H
 #define KDBUS_FILES_H
@@ -22,6 +25,10 @@
 struct file;
 struct file_operations;
 struct kdbus_slice;
+struct kdbus_user;
+
+/* AF_UNIX sockets that a user may have in flight. */
+#define KDBUS_FILES_MAX_SOCKETS	64
 
 /**
  * struct kdbus_files - files of a message
@@ -29,6 +36,8 @@ struct kdbus_slice;
  * @n_fds:	attached descriptors, first in @entries
  * @n_memfds:	memfds, behind them
  * @cap:	room in @entries
+ * @n_sockets:	AF_UNIX sockets among them
+ * @payer:	who these are charged to, referenced; NULL if there may be none
  * @entries:	each file, and where in the message its number goes
  */
 struct kdbus_files {
@@ -36,18 +45,20 @@ struct kdbus_files {
 	unsigned int n_fds;
 	unsigned int n_memfds;
 	unsigned int cap;
+	unsigned int n_sockets;
+	struct kdbus_user *payer;
 	struct kdbus_files_entry {
 		struct file *file;
 		size_t offset;
 	} entries[];
 };
 
-struct kdbus_files *kdbus_files_new(unsigned int n);
+struct kdbus_files *kdbus_files_new(unsigned int n, struct kdbus_user *payer);
 struct kdbus_files *kdbus_files_get(struct kdbus_files *files);
 void kdbus_files_put(struct kdbus_files *files);
 int kdbus_files_add_fds(struct kdbus_files *files, const struct kdbus_item *item, size_t offset);
 int kdbus_files_add_memfd(struct kdbus_files *files, const struct kdbus_item *item, size_t offset);
-bool kdbus_files_install(const struct kdbus_files *files, struct kdbus_slice *slice);
+bool kdbus_files_install(const struct kdbus_files *files, struct kdbus_slice *slice, bool all);
 
 int kdbus_files_init(const struct file_operations *fops);
 

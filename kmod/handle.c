@@ -26,31 +26,41 @@
  * @ep:		the endpoint it was opened through, referenced; NULL for the
  *		control node
  * @bus:	the bus it owns, or NULL; @setup
+ * @made:	the custom endpoint it owns, or NULL; set once, read anywhere
  * @conn:	the connection it is, or NULL; set once, read anywhere
  */
 struct kdbus_handle {
 	struct mutex setup; /* see above */
 	struct kdbus_ep *ep;
 	struct kdbus_bus *bus;
+	struct kdbus_ep *made;
 	struct kdbus_conn *conn;
 };
 
-/* Commands of a connection. */
+/* Commands of a connection. All are for ordinary ones, some for special ones. */
 static const struct kdbus_handle_command {
 	unsigned int cmd;
+	u64 special;
 	int (*run)(struct kdbus_conn *conn, struct file *file, void __user *argp);
 } kdbus_handle_commands[] = {
-	{ KDBUS_CMD_SEND,		kdbus_cmd_send },
-	{ KDBUS_CMD_RECV,		kdbus_cmd_recv },
-	{ KDBUS_CMD_FREE,		kdbus_cmd_free },
-	{ KDBUS_CMD_BYEBYE,		kdbus_cmd_byebye },
-	{ KDBUS_CMD_CONN_INFO,		kdbus_cmd_conn_info },
-	{ KDBUS_CMD_LIST,		kdbus_cmd_list },
-	{ KDBUS_CMD_NAME_ACQUIRE,	kdbus_cmd_name_acquire },
-	{ KDBUS_CMD_NAME_RELEASE,	kdbus_cmd_name_release },
-	{ KDBUS_CMD_MATCH_ADD,		kdbus_cmd_match_add },
-	{ KDBUS_CMD_MATCH_REMOVE,	kdbus_cmd_match_remove },
+	{ KDBUS_CMD_SEND, 0, kdbus_cmd_send },
+	{ KDBUS_CMD_RECV, KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_MONITOR, kdbus_cmd_recv },
+	{ KDBUS_CMD_FREE, KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_MONITOR, kdbus_cmd_free },
+	{ KDBUS_CMD_UPDATE, KDBUS_HELLO_SPECIAL, kdbus_cmd_update },
+	{ KDBUS_CMD_BYEBYE, 0, kdbus_cmd_byebye },
+	{ KDBUS_CMD_CONN_INFO, KDBUS_HELLO_SPECIAL, kdbus_cmd_conn_info },
+	{ KDBUS_CMD_LIST, KDBUS_HELLO_SPECIAL, kdbus_cmd_list },
+	{ KDBUS_CMD_NAME_ACQUIRE, 0, kdbus_cmd_name_acquire },
+	{ KDBUS_CMD_NAME_RELEASE, 0, kdbus_cmd_name_release },
+	{ KDBUS_CMD_MATCH_ADD, 0, kdbus_cmd_match_add },
+	{ KDBUS_CMD_MATCH_REMOVE, 0, kdbus_cmd_match_remove },
 };
+
+static struct kdbus_ep *kdbus_handle_made(struct kdbus_handle *handle)
+{
+	/* pairs with the store in kdbus_handle_ep_make() */
+	return smp_load_acquire(&handle->made);
+}
 
 static struct kdbus_conn *kdbus_handle_conn(struct kdbus_handle *handle)
 {
@@ -87,6 +97,8 @@ static int kdbus_handle_release(struct inode *inode, struct file *file)
 
 	if (handle->conn)
 		kdbus_conn_close(handle->conn);
+	if (handle->made)
+		kdbus_ep_shutdown(handle->made);
 	if (handle->bus)
 		kdbus_bus_shutdown(handle->bus);
 	kdbus_ep_put(handle->ep);
@@ -99,7 +111,7 @@ static int kdbus_handle_release(struct inode *inode, struct file *file)
 /* Which error a setup command gets on a handle it is not for. */
 static int kdbus_handle_setup_error(const struct kdbus_handle *handle)
 {
-	bool fresh = !handle->bus && !handle->conn;
+	bool fresh = !handle->bus && !handle->made && !handle->conn;
 
 	return fresh && handle->ep && kdbus_ep_is_dead(handle->ep) ? -ESHUTDOWN : -EBADFD;
 }
@@ -118,6 +130,34 @@ static int kdbus_handle_bus_make(struct kdbus_handle *handle, void __user *argp)
 	return ret;
 }
 
+/* May a setup command make something of the endpoint a handle was opened through? */
+static int kdbus_handle_check_fresh(const struct kdbus_handle *handle)
+{
+	if (!handle->ep || handle->made || handle->conn || kdbus_ep_is_dead(handle->ep))
+		return kdbus_handle_setup_error(handle);
+	return 0;
+}
+
+static int kdbus_handle_ep_make(struct kdbus_handle *handle, struct file *file, void __user *argp)
+{
+	struct kdbus_ep *made;
+	int ret;
+
+	if (mutex_lock_interruptible(&handle->setup))
+		return -ERESTARTSYS;
+	ret = kdbus_handle_check_fresh(handle);
+	if (ret == 0 && !kdbus_ep_is_owner(handle->ep, file))
+		ret = -EPERM;
+	if (ret == 0) {
+		made = kdbus_cmd_ep_make(handle->ep, argp, &ret);
+		if (made)
+			/* pairs with the load in kdbus_handle_made() */
+			smp_store_release(&handle->made, made);
+	}
+	mutex_unlock(&handle->setup);
+	return ret;
+}
+
 static int kdbus_handle_hello(struct kdbus_handle *handle, struct file *file, void __user *argp)
 {
 	struct kdbus_conn *conn;
@@ -125,40 +165,70 @@ static int kdbus_handle_hello(struct kdbus_handle *handle, struct file *file, vo
 
 	if (mutex_lock_interruptible(&handle->setup))
 		return -ERESTARTSYS;
-	if (handle->ep && !handle->conn && !kdbus_ep_is_dead(handle->ep)) {
+	ret = kdbus_handle_check_fresh(handle);
+	if (ret == 0) {
 		conn = kdbus_cmd_hello(handle->ep, file, argp, &ret);
 		if (conn)
 			/* pairs with the load in kdbus_handle_conn() */
 			smp_store_release(&handle->conn, conn);
-	} else {
-		ret = kdbus_handle_setup_error(handle);
 	}
 	mutex_unlock(&handle->setup);
 	return ret;
+}
+
+/* Which error a command gets on a handle that is no connection. */
+static int kdbus_handle_no_conn_error(struct kdbus_handle *handle)
+{
+	struct kdbus_ep *made = kdbus_handle_made(handle);
+
+	return made && kdbus_ep_is_dead(made) ? -ESHUTDOWN : -EBADFD;
+}
+
+static int kdbus_handle_ep_update(struct kdbus_handle *handle, void __user *argp)
+{
+	struct kdbus_conn *conn = kdbus_handle_conn(handle);
+	struct kdbus_ep *made = kdbus_handle_made(handle);
+
+	if (conn)
+		return kdbus_conn_is_dead(conn) ? -ECONNRESET : -EBADFD;
+	if (!made || kdbus_ep_is_dead(made))
+		return kdbus_handle_no_conn_error(handle);
+	return kdbus_cmd_ep_update(made, argp);
+}
+
+static int kdbus_handle_conn_command(struct kdbus_handle *handle, struct file *file,
+				     const struct kdbus_handle_command *command,
+				     void __user *argp)
+{
+	struct kdbus_conn *conn = kdbus_handle_conn(handle);
+
+	if (!conn)
+		return kdbus_handle_no_conn_error(handle);
+	if (kdbus_conn_is_dead(conn))
+		return -ECONNRESET;
+	if (conn->flags & KDBUS_HELLO_SPECIAL & ~command->special)
+		return -EOPNOTSUPP;
+	return command->run(conn, file, argp);
 }
 
 static long kdbus_handle_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct kdbus_handle *handle = file->private_data;
 	void __user *argp = (void __user *)arg;
-	struct kdbus_conn *conn;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(kdbus_handle_commands); i++) {
-		if (kdbus_handle_commands[i].cmd != cmd)
-			continue;
-
-		conn = kdbus_handle_conn(handle);
-		if (!conn)
-			return -EBADFD;
-		if (kdbus_conn_is_dead(conn))
-			return -ECONNRESET;
-		return kdbus_handle_commands[i].run(conn, file, argp);
-	}
+	for (i = 0; i < ARRAY_SIZE(kdbus_handle_commands); i++)
+		if (kdbus_handle_commands[i].cmd == cmd)
+			return kdbus_handle_conn_command(handle, file, &kdbus_handle_commands[i],
+							 argp);
 
 	switch (cmd) {
 	case KDBUS_CMD_BUS_MAKE:
 		return kdbus_handle_bus_make(handle, argp);
+	case KDBUS_CMD_ENDPOINT_MAKE:
+		return kdbus_handle_ep_make(handle, file, argp);
+	case KDBUS_CMD_ENDPOINT_UPDATE:
+		return kdbus_handle_ep_update(handle, argp);
 	case KDBUS_CMD_HELLO:
 		return kdbus_handle_hello(handle, file, argp);
 	default:

@@ -338,17 +338,78 @@ void kdbus_match_index_destroy(struct kdbus_match_index *index)
 	kvfree(index->bits);
 }
 
+/* ---- receivers ---- */
+
+/**
+ * kdbus_receivers_init() - start an empty set of receivers
+ * @receivers:	the set
+ */
+void kdbus_receivers_init(struct kdbus_receivers *receivers)
+{
+	receivers->conns = receivers->inline_conns;
+	receivers->count = 0;
+	receivers->cap = KDBUS_RECEIVERS_INLINE;
+}
+
+/**
+ * kdbus_receivers_add() - add a receiver, if there is room
+ * @receivers:	the set
+ * @conn:	the receiver, found under RCU; one that is being freed is left out
+ */
+void kdbus_receivers_add(struct kdbus_receivers *receivers, struct kdbus_conn *conn)
+{
+	if (receivers->count < receivers->cap && kref_get_unless_zero(&conn->kref))
+		receivers->conns[receivers->count++] = conn;
+}
+
+/**
+ * kdbus_receivers_grow() - make room if there was too little
+ * @receivers:	the set; emptied if it grows
+ * @found:	how many were to be added
+ *
+ * Does not fail: that would lose an event for all of them, uncounted.
+ *
+ * Return: whether they are to be collected once again.
+ */
+bool kdbus_receivers_grow(struct kdbus_receivers *receivers, size_t found)
+{
+	if (found <= receivers->cap)
+		return false;
+
+	kdbus_receivers_release(receivers);
+	/* with room for some newcomers */
+	receivers->cap = found + found / 4;
+	receivers->conns = kvmalloc_array(receivers->cap, sizeof(*receivers->conns),
+					  GFP_KERNEL | __GFP_NOFAIL);
+	return true;
+}
+
+/**
+ * kdbus_receivers_release() - drop a set of receivers
+ * @receivers:	the set
+ */
+void kdbus_receivers_release(struct kdbus_receivers *receivers)
+{
+	size_t i;
+
+	for (i = 0; i < receivers->count; i++)
+		kdbus_conn_put(receivers->conns[i]);
+	if (receivers->conns != receivers->inline_conns)
+		kvfree(receivers->conns);
+	kdbus_receivers_init(receivers);
+}
+
+/* ---- the search ---- */
+
 /**
  * struct kdbus_match_walk - a search through the index
  * @event:	what for
  * @receivers:	what was found
- * @cap:	room in @receivers
  * @found:	how many there would be with enough room, repeats included
  */
 struct kdbus_match_walk {
 	const struct kdbus_match_event *event;
 	struct kdbus_receivers *receivers;
-	size_t cap;
 	size_t found;
 };
 
@@ -368,8 +429,7 @@ static void kdbus_match_walk_bucket(struct kdbus_match_walk *walk,
 			continue;
 
 		walk->found++;
-		if (receivers->count < walk->cap && kref_get_unless_zero(&match->conn->kref))
-			receivers->conns[receivers->count++] = match->conn;
+		kdbus_receivers_add(receivers, match->conn);
 	}
 	rcu_read_unlock();
 	/* there may be many buckets, with many matches */
@@ -461,63 +521,26 @@ static void kdbus_receivers_unique(struct kdbus_receivers *receivers)
 	receivers->count = n;
 }
 
-static void kdbus_receivers_init(struct kdbus_receivers *receivers)
-{
-	receivers->conns = receivers->inline_conns;
-	receivers->count = 0;
-}
-
-/**
- * kdbus_receivers_release() - drop a set of receivers
- * @receivers:	the set
- */
-void kdbus_receivers_release(struct kdbus_receivers *receivers)
-{
-	size_t i;
-
-	for (i = 0; i < receivers->count; i++)
-		kdbus_conn_put(receivers->conns[i]);
-	if (receivers->conns != receivers->inline_conns)
-		kvfree(receivers->conns);
-	kdbus_receivers_init(receivers);
-}
-
 /**
  * kdbus_match_collect() - find who wants an event
  * @bus:	the bus
  * @event:	the event
- * @receivers:	filled in; to be released
+ * @receivers:	filled in, each receiver once; to be released
  */
 void kdbus_match_collect(struct kdbus_bus *bus, const struct kdbus_match_event *event,
 			 struct kdbus_receivers *receivers)
 {
-	struct kdbus_match_walk walk = {
-		.event = event,
-		.receivers = receivers,
-		.cap = KDBUS_RECEIVERS_INLINE,
-	};
+	struct kdbus_match_walk walk = { .event = event, .receivers = receivers };
 
 	kdbus_receivers_init(receivers);
-	for (;;) {
+	do {
 		walk.found = 0;
 		kdbus_match_walk_bucket(&walk, &bus->matches.any);
 		if (event->src)
 			kdbus_match_walk_signal(&walk, &bus->matches);
 		else
 			kdbus_match_walk_notification(&walk, &bus->matches);
-
-		if (walk.found <= walk.cap)
-			break;
-
-		/*
-		 * More than expected: once again, with room for some newcomers.
-		 * Failing would lose the event for all of them, uncounted.
-		 */
-		kdbus_receivers_release(receivers);
-		walk.cap = walk.found + walk.found / 4;
-		receivers->conns = kvmalloc_array(walk.cap, sizeof(*receivers->conns),
-						  GFP_KERNEL | __GFP_NOFAIL);
-	}
+	} while (kdbus_receivers_grow(receivers, walk.found));
 
 	kdbus_receivers_unique(receivers);
 }

@@ -78,14 +78,16 @@ struct kdbus_match_event {
 #define KDBUS_RECEIVERS_INLINE	16
 
 /**
- * struct kdbus_receivers - connections that want an event
- * @conns:	the connections, referenced, each once
+ * struct kdbus_receivers - connections that get an event
+ * @conns:	the connections, referenced
  * @count:	how many these are
+ * @cap:	room for how many there is
  * @inline_conns: storage for a few
  */
 struct kdbus_receivers {
 	struct kdbus_conn **conns;
 	size_t count;
+	size_t cap;
 	struct kdbus_conn *inline_conns[KDBUS_RECEIVERS_INLINE];
 };
 
@@ -94,6 +96,9 @@ void kdbus_match_index_destroy(struct kdbus_match_index *index);
 
 void kdbus_match_collect(struct kdbus_bus *bus, const struct kdbus_match_event *event,
 			 struct kdbus_receivers *receivers);
+void kdbus_receivers_init(struct kdbus_receivers *receivers);
+void kdbus_receivers_add(struct kdbus_receivers *receivers, struct kdbus_conn *conn);
+bool kdbus_receivers_grow(struct kdbus_receivers *receivers, size_t found);
 void kdbus_receivers_release(struct kdbus_receivers *receivers);
 bool kdbus_match_wants(struct kdbus_conn *conn, const struct kdbus_match_event *event);
 void kdbus_match_remove_all(struct kdbus_conn *conn);

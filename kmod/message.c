@@ -83,6 +83,7 @@ static const struct kdbus_command_spec kdbus_msg_spec = {
  * @n_memfds:		memfds
  * @files:		both, resolved; NULL if there are none
  * @sync:		the sender will wait for the reply
+ * @monitored:		monitors have their copies
  * @seqnum:		number on the bus
  * @monotonic_ns:	when it was sent
  * @realtime_ns:	when it was sent
@@ -99,6 +100,7 @@ struct kdbus_message {
 	unsigned int n_memfds;
 	struct kdbus_files *files;
 	bool sync;
+	bool monitored;
 	u64 seqnum;
 	u64 monotonic_ns;
 	u64 realtime_ns;
@@ -214,6 +216,19 @@ static int kdbus_message_check(struct kdbus_message *message)
 	return 0;
 }
 
+/*
+ * Who AF_UNIX sockets in flight are charged to; NULL if they may not be sent.
+ * Any number of custom endpoints can be made, so theirs are charged to the bus.
+ */
+static struct kdbus_user *kdbus_message_unix_payer(const struct kdbus_message *message)
+{
+	const struct kdbus_ep *ep = message->src->ep;
+
+	if (!(ep->bus->flags & KDBUS_MAKE_ALLOW_UNIX_FDS))
+		return NULL;
+	return ep->user ? ep->bus->user : message->src->user;
+}
+
 static int kdbus_message_resolve_files(struct kdbus_message *message)
 {
 	const struct kdbus_item *item;
@@ -223,7 +238,8 @@ static int kdbus_message_resolve_files(struct kdbus_message *message)
 	if (message->n_fds + message->n_memfds == 0)
 		return 0;
 
-	message->files = kdbus_files_new(message->n_fds + message->n_memfds);
+	message->files = kdbus_files_new(message->n_fds + message->n_memfds,
+					 kdbus_message_unix_payer(message));
 	if (!message->files)
 		return -ENOMEM;
 
@@ -383,7 +399,8 @@ static struct kdbus_queue_entry *kdbus_message_prepare(struct kdbus_message *mes
 
 	if (kdbus_conn_is_dead(dst))
 		return ERR_PTR(-ECONNRESET);
-	if (message->n_fds > 0 && !(dst->flags & KDBUS_HELLO_ACCEPT_FD))
+	/* monitors get what others get, but the descriptors only if they accept them */
+	if (message->n_fds > 0 && !(dst->flags & (KDBUS_HELLO_ACCEPT_FD | KDBUS_HELLO_MONITOR)))
 		return ERR_PTR(-ECOMM);
 
 	ret = kdbus_message_build(message, dst);
@@ -408,7 +425,7 @@ static struct kdbus_queue_entry *kdbus_message_prepare(struct kdbus_message *mes
 
 /* Queue the message at a receiver, which must still own @name if that is given. */
 static int kdbus_message_deliver(struct kdbus_message *message, struct kdbus_conn *dst,
-				 const struct kdbus_name_entry *name, struct kdbus_reply *reply)
+				 struct kdbus_name_entry *name, struct kdbus_reply *reply)
 {
 	struct kdbus_queue_entry *entry;
 	int ret;
@@ -417,11 +434,37 @@ static int kdbus_message_deliver(struct kdbus_message *message, struct kdbus_con
 	if (IS_ERR(entry))
 		return PTR_ERR(entry);
 
+	entry->name = kdbus_name_ref_entry(name);
 	entry->reply = reply ? kdbus_reply_get(reply) : NULL;
-	ret = kdbus_queue_publish(dst, entry, name);
+	ret = kdbus_queue_publish(dst, entry);
 	if (ret < 0)
 		kdbus_queue_discard(dst, entry);
 	return ret;
+}
+
+/* Deliver to somebody who did not ask for this message in particular. */
+static void kdbus_message_deliver_counted(struct kdbus_message *message, struct kdbus_conn *dst)
+{
+	int ret = kdbus_message_deliver(message, dst, NULL, NULL);
+
+	if (ret < 0 && ret != -ECONNRESET)
+		kdbus_queue_count_drop(dst);
+}
+
+static void kdbus_message_copy_to_monitors(struct kdbus_message *message)
+{
+	struct kdbus_bus *bus = message->src->ep->bus;
+	struct kdbus_receivers receivers;
+	size_t i;
+
+	if (list_empty(&bus->monitors) || message->monitored)
+		return;
+
+	message->monitored = true;
+	kdbus_bus_collect_monitors(bus, &receivers);
+	for (i = 0; i < receivers.count; i++)
+		kdbus_message_deliver_counted(message, receivers.conns[i]);
+	kdbus_receivers_release(&receivers);
 }
 
 /* ---- routing ---- */
@@ -440,22 +483,20 @@ static void kdbus_message_broadcast(struct kdbus_message *message)
 	const struct kdbus_match_event event = kdbus_message_event(message);
 	struct kdbus_conn *src = message->src, *dst;
 	struct kdbus_receivers receivers;
-	u64 mask = 0;
+	u64 mask;
 	size_t i;
-	int ret;
 
+	mask = kdbus_bus_monitor_mask(src->ep->bus);
 	kdbus_match_collect(src->ep->bus, &event, &receivers);
 	for (i = 0; i < receivers.count; i++)
 		mask |= READ_ONCE(receivers.conns[i]->attach_flags_recv);
 	kdbus_message_look_at_sender(message, mask);
 
+	kdbus_message_copy_to_monitors(message);
 	for (i = 0; i < receivers.count; i++) {
 		dst = receivers.conns[i];
-		if (!kdbus_policy_may_talk(dst, dst->cred, src))
-			continue;
-		ret = kdbus_message_deliver(message, dst, NULL, NULL);
-		if (ret < 0 && ret != -ECONNRESET)
-			kdbus_queue_count_drop(dst);
+		if (kdbus_policy_may_talk(dst, dst->cred, src))
+			kdbus_message_deliver_counted(message, dst);
 	}
 	kdbus_meta_process_release(&message->process);
 	kdbus_receivers_release(&receivers);
@@ -463,10 +504,11 @@ static void kdbus_message_broadcast(struct kdbus_message *message)
 
 /* Only losing the name counts as failure: others get the signal then. */
 static int kdbus_message_signal(struct kdbus_message *message, struct kdbus_conn *dst,
-				const struct kdbus_name_entry *name)
+				struct kdbus_name_entry *name)
 {
 	const struct kdbus_match_event event = kdbus_message_event(message);
 
+	kdbus_message_copy_to_monitors(message);
 	if (!kdbus_match_wants(dst, &event) ||
 	    !kdbus_policy_may_talk(dst, dst->cred, message->src))
 		return 0;
@@ -474,16 +516,18 @@ static int kdbus_message_signal(struct kdbus_message *message, struct kdbus_conn
 }
 
 static int kdbus_message_call(struct kdbus_message *message, struct kdbus_conn *dst,
-			      const struct kdbus_name_entry *name, struct kdbus_reply **sync)
+			      struct kdbus_name_entry *name, struct kdbus_reply **sync)
 {
 	const struct kdbus_msg *msg = message->msg;
 	struct kdbus_reply *reply;
 	int ret;
 
-	reply = kdbus_reply_open(message->src, dst, msg->cookie, msg->timeout_ns, message->sync);
+	reply = kdbus_reply_open(message->src, dst, name, msg->cookie, msg->timeout_ns,
+				 message->sync);
 	if (IS_ERR(reply))
 		return PTR_ERR(reply);
 
+	kdbus_message_copy_to_monitors(message);
 	ret = kdbus_message_deliver(message, dst, name, reply);
 	if (ret < 0) {
 		kdbus_reply_abort(reply);
@@ -499,6 +543,13 @@ static int kdbus_message_call(struct kdbus_message *message, struct kdbus_conn *
 	return 0;
 }
 
+static int kdbus_message_plain(struct kdbus_message *message, struct kdbus_conn *dst,
+			       struct kdbus_name_entry *name)
+{
+	kdbus_message_copy_to_monitors(message);
+	return kdbus_message_deliver(message, dst, name, NULL);
+}
+
 static int kdbus_message_reply(struct kdbus_message *message, struct kdbus_conn *dst)
 {
 	struct kdbus_queue_entry *entry;
@@ -509,6 +560,7 @@ static int kdbus_message_reply(struct kdbus_message *message, struct kdbus_conn 
 	if (!reply)
 		return kdbus_conn_is_dead(dst) ? -ECONNRESET : -EBADSLT;
 
+	kdbus_message_copy_to_monitors(message);
 	if (!reply->sync) {
 		/* once it has the reply, the caller may call again */
 		kdbus_reply_put(reply);
@@ -540,14 +592,19 @@ static int kdbus_message_find_dst(const struct kdbus_message *message,
 	*name = NULL;
 	if (!item) {
 		*dst = kdbus_bus_find_conn(bus, id);
-		return *dst ? 0 : -ENXIO;
+		return *dst && kdbus_conn_is_ordinary(*dst) ? 0 : -ENXIO;
 	}
 
 	*name = kdbus_name_get_entry(bus, item->str);
-	*dst = *name ? kdbus_name_get_owner(*name) : NULL;
+	*dst = *name ? kdbus_name_get_owner(bus, *name) : NULL;
 	if (!*dst)
 		return -ESRCH;
-	return id != KDBUS_DST_ID_NAME && id != (*dst)->id ? -EREMCHG : 0;
+	if (id != KDBUS_DST_ID_NAME && id != (*dst)->id)
+		return -EREMCHG;
+	if ((*dst)->flags & KDBUS_HELLO_ACTIVATOR &&
+	    message->msg->flags & KDBUS_MSG_NO_AUTO_START)
+		return -EADDRNOTAVAIL;
+	return 0;
 }
 
 /*
@@ -559,13 +616,15 @@ static int kdbus_message_try_unicast(struct kdbus_message *message, struct kdbus
 	const struct kdbus_msg *msg = message->msg;
 	struct kdbus_name_entry *name;
 	struct kdbus_conn *dst;
+	u64 mask;
 	int ret;
 
 	ret = kdbus_message_find_dst(message, &name, &dst);
 	if (ret < 0)
 		goto put;
 
-	kdbus_message_look_at_sender(message, READ_ONCE(dst->attach_flags_recv));
+	mask = READ_ONCE(dst->attach_flags_recv) | kdbus_bus_monitor_mask(message->src->ep->bus);
+	kdbus_message_look_at_sender(message, mask);
 	if (msg->flags & KDBUS_MSG_SIGNAL)
 		ret = kdbus_message_signal(message, dst, name);
 	else if (!(msg->flags & KDBUS_MSG_EXPECT_REPLY) && msg->cookie_reply != 0)
@@ -575,7 +634,7 @@ static int kdbus_message_try_unicast(struct kdbus_message *message, struct kdbus
 	else if (msg->flags & KDBUS_MSG_EXPECT_REPLY)
 		ret = kdbus_message_call(message, dst, name, sync);
 	else
-		ret = kdbus_message_deliver(message, dst, name, NULL);
+		ret = kdbus_message_plain(message, dst, name);
 	kdbus_meta_process_release(&message->process);
 
 put:
@@ -683,6 +742,7 @@ static int kdbus_send(struct kdbus_conn *conn, struct kdbus_command *command, bo
 	message.n_memfds = 0;
 	message.files = NULL;
 	message.sync = cmd->flags & KDBUS_SEND_SYNC_REPLY;
+	message.monitored = false;
 	kdbus_buf_init(&message.image, image, sizeof(image));
 
 	ret = kdbus_send_parse_message(&message, cmd->msg_address, storage, negotiate);

@@ -13,6 +13,8 @@
 #include "name.h"
 #include "notify.h"
 #include "policy.h"
+#include "queue.h"
+#include "reply.h"
 
 /* What of a request is remembered. */
 #define KDBUS_NAME_SAVED	(KDBUS_NAME_ALLOW_REPLACEMENT | KDBUS_NAME_QUEUE)
@@ -145,6 +147,19 @@ static void kdbus_name_free_entry(struct kref *kref)
 }
 
 /**
+ * kdbus_name_ref_entry() - take another reference to a name
+ * @entry:	the name, or NULL
+ *
+ * Return: @entry.
+ */
+struct kdbus_name_entry *kdbus_name_ref_entry(struct kdbus_name_entry *entry)
+{
+	if (entry)
+		kref_get(&entry->kref);
+	return entry;
+}
+
+/**
  * kdbus_name_put_entry() - drop a reference to a name
  * @entry:	the name, or NULL
  */
@@ -156,13 +171,20 @@ void kdbus_name_put_entry(struct kdbus_name_entry *entry)
 
 /**
  * kdbus_name_get_owner() - who owns a name?
+ * @bus:	the bus
  * @entry:	the name
  *
  * Return: a referenced connection, or NULL if the name is gone.
  */
-struct kdbus_conn *kdbus_name_get_owner(struct kdbus_name_entry *entry)
+struct kdbus_conn *kdbus_name_get_owner(struct kdbus_bus *bus, struct kdbus_name_entry *entry)
 {
 	struct kdbus_conn *conn;
+
+	/* the next owner is about to be known, and who is moving mail has the lock */
+	if (unlikely(READ_ONCE(entry->moving))) {
+		mutex_lock(&bus->lock);
+		mutex_unlock(&bus->lock);
+	}
 
 	rcu_read_lock();
 	/* a connection gives its names up before its last reference */
@@ -191,9 +213,12 @@ bool kdbus_name_is_owner(struct kdbus_bus *bus, const char *name, const struct k
 	return entry && rcu_access_pointer(entry->owner) == conn;
 }
 
+/* Who owns a name by its queue and activator, which may be about to be published. */
 static struct kdbus_name_owner *kdbus_name_primary(struct kdbus_name_entry *entry)
 {
-	return list_first_entry_or_null(&entry->queue, struct kdbus_name_owner, name_entry);
+	if (list_empty(&entry->queue))
+		return entry->activator;
+	return list_first_entry(&entry->queue, struct kdbus_name_owner, name_entry);
 }
 
 static struct kdbus_name_owner *kdbus_name_find_owner(struct kdbus_name_entry *entry,
@@ -247,8 +272,7 @@ static struct kdbus_name_owner *kdbus_name_new_owner(struct kdbus_name_entry *en
 	if (!owner)
 		return NULL;
 
-	kref_get(&entry->kref);
-	owner->name = entry;
+	owner->name = kdbus_name_ref_entry(entry);
 	owner->conn = conn;
 	INIT_LIST_HEAD(&owner->name_entry);
 	list_add_tail_rcu(&owner->conn_entry, &conn->names);
@@ -269,10 +293,38 @@ static void kdbus_name_free_owner_rcu(struct rcu_head *rcu)
 
 static void kdbus_name_drop_owner(struct kdbus_name_owner *owner)
 {
+	if (owner->name->activator == owner)
+		owner->name->activator = NULL;
 	list_del(&owner->name_entry);
 	list_del_rcu(&owner->conn_entry);
 	owner->conn->n_names--;
 	call_rcu(&owner->rcu, kdbus_name_free_owner_rcu);
+}
+
+/* How a name is held, by whoever asked for it in this way. */
+static u64 kdbus_name_flags(const struct kdbus_name_owner *owner, u64 how)
+{
+	return (owner->flags & (KDBUS_NAME_SAVED | KDBUS_NAME_ACTIVATOR)) | how;
+}
+
+/*
+ * Move what was sent to a name, and calls made via it, from its owner to the
+ * next. Once this returns, nothing more is queued for the name until the next
+ * owner is published.
+ */
+static void kdbus_name_move_mail(struct kdbus_name_entry *entry, struct kdbus_conn *from,
+				 struct kdbus_conn *to)
+{
+	LIST_HEAD(mail);
+
+	spin_lock(&from->lock);
+	WRITE_ONCE(entry->moving, true);
+	kdbus_queue_collect(from, entry, &mail);
+	spin_unlock(&from->lock);
+
+	/* so that what is received can be answered */
+	kdbus_replies_move(from, to, entry);
+	kdbus_queue_move(from, to, &mail);
 }
 
 /*
@@ -286,15 +338,19 @@ static void kdbus_name_publish_owner(struct kdbus_name_entry *entry)
 
 	old = rcu_dereference_protected(entry->owner, true);
 	if (primary)
-		WRITE_ONCE(primary->flags,
-			   (primary->flags & KDBUS_NAME_SAVED) | KDBUS_NAME_PRIMARY);
+		WRITE_ONCE(primary->flags, kdbus_name_flags(primary, KDBUS_NAME_PRIMARY));
 
 	if (!old) {
 		rcu_assign_pointer(entry->owner, primary->conn);
 		return;
 	}
+	if (primary && entry->activator &&
+	    (old == entry->activator->conn || primary == entry->activator))
+		kdbus_name_move_mail(entry, old, primary->conn);
+
 	spin_lock(&old->lock);
 	rcu_assign_pointer(entry->owner, primary ? primary->conn : NULL);
+	WRITE_ONCE(entry->moving, false);
 	spin_unlock(&old->lock);
 }
 
@@ -340,8 +396,9 @@ static int kdbus_name_acquire(struct kdbus_conn *conn, const char *name, u64 req
 		return 0;
 	}
 
-	if (primary->flags & KDBUS_NAME_ALLOW_REPLACEMENT &&
-	    request & KDBUS_NAME_REPLACE_EXISTING) {
+	if (primary == entry->activator ||
+	    (primary->flags & KDBUS_NAME_ALLOW_REPLACEMENT &&
+	     request & KDBUS_NAME_REPLACE_EXISTING)) {
 		if (!mine)
 			mine = kdbus_name_new_owner(entry, conn);
 		if (!mine)
@@ -352,9 +409,8 @@ static int kdbus_name_acquire(struct kdbus_conn *conn, const char *name, u64 req
 		WRITE_ONCE(mine->flags, saved | KDBUS_NAME_PRIMARY);
 		list_move(&mine->name_entry, &entry->queue);
 		kdbus_name_publish_owner(entry);
-		if (primary_flags & KDBUS_NAME_QUEUE)
-			WRITE_ONCE(primary->flags,
-				   (primary_flags & KDBUS_NAME_SAVED) | KDBUS_NAME_IN_QUEUE);
+		if (primary_flags & (KDBUS_NAME_QUEUE | KDBUS_NAME_ACTIVATOR))
+			WRITE_ONCE(primary->flags, kdbus_name_flags(primary, KDBUS_NAME_IN_QUEUE));
 		else
 			kdbus_name_drop_owner(primary);
 		kdbus_notify_name(bus, KDBUS_ITEM_NAME_CHANGE, primary_id, primary_flags,
@@ -398,7 +454,7 @@ static void kdbus_name_release(struct kdbus_name_owner *owner)
 		return;
 	}
 
-	kref_get(&entry->kref);
+	kdbus_name_ref_entry(entry);
 	kdbus_name_drop_owner(owner);
 	kdbus_name_publish_owner(entry);
 	next = kdbus_name_primary(entry);
@@ -410,6 +466,47 @@ static void kdbus_name_release(struct kdbus_name_owner *owner)
 		kdbus_name_remove_entry(bus, entry);
 	}
 	kdbus_name_put_entry(entry);
+}
+
+/**
+ * kdbus_name_add_activator() - let a connection receive for a name nobody owns
+ * @conn:	an activator
+ * @name:	a valid name
+ *
+ * Return: 0, -EEXIST if the name has an activator, or -ENOMEM.
+ */
+int kdbus_name_add_activator(struct kdbus_conn *conn, const char *name)
+{
+	struct kdbus_bus *bus = conn->ep->bus;
+	struct kdbus_name_entry *entry;
+	struct kdbus_name_owner *mine;
+	bool waits;
+
+	lockdep_assert_held(&bus->lock);
+
+	entry = rhashtable_lookup_fast(&bus->names, name, kdbus_name_params);
+	waits = entry;
+	if (!entry)
+		entry = kdbus_name_new_entry(bus, name);
+	if (IS_ERR(entry))
+		return PTR_ERR(entry);
+	if (entry->activator)
+		return -EEXIST;
+
+	mine = kdbus_name_new_owner(entry, conn);
+	if (!mine) {
+		if (!waits)
+			kdbus_name_remove_entry(bus, entry);
+		return -ENOMEM;
+	}
+
+	WRITE_ONCE(mine->flags, KDBUS_NAME_ACTIVATOR | KDBUS_NAME_IN_QUEUE);
+	entry->activator = mine;
+	if (!waits) {
+		kdbus_name_publish_owner(entry);
+		kdbus_notify_name(bus, KDBUS_ITEM_NAME_ADD, 0, 0, conn->id, mine->flags, name);
+	}
+	return 0;
 }
 
 /**

@@ -14,6 +14,7 @@
 #include "match.h"
 #include "metadata.h"
 #include "notify.h"
+#include "policy.h"
 #include "pool.h"
 #include "queue.h"
 
@@ -176,10 +177,46 @@ static int kdbus_event_deliver(struct kdbus_conn *conn, const struct kdbus_buf *
 
 	ret = kdbus_slice_write(entry->slice, 0, buf->data, buf->len);
 	if (ret == 0)
-		ret = kdbus_queue_publish(conn, entry, NULL);
+		ret = kdbus_queue_publish(conn, entry);
 	if (ret < 0)
 		kdbus_queue_discard(conn, entry);
 	return ret;
+}
+
+/* What cannot be delivered is counted; a lost REPLY_* is not. */
+static void kdbus_event_deliver_counted(struct kdbus_conn *conn, const struct kdbus_buf *buf)
+{
+	int ret = kdbus_event_deliver(conn, buf);
+
+	if (ret < 0 && ret != -ECONNRESET)
+		kdbus_queue_count_drop(conn);
+}
+
+static void kdbus_event_copy_to_monitors(struct kdbus_bus *bus, const struct kdbus_buf *buf)
+{
+	struct kdbus_receivers receivers;
+	size_t i;
+
+	if (list_empty(&bus->monitors))
+		return;
+
+	kdbus_bus_collect_monitors(bus, &receivers);
+	for (i = 0; i < receivers.count; i++)
+		kdbus_event_deliver_counted(receivers.conns[i], buf);
+	kdbus_receivers_release(&receivers);
+}
+
+/* Names are kept from those who may not see them. */
+static bool kdbus_event_is_visible(const struct kdbus_event *event, const struct kdbus_conn *conn)
+{
+	switch (event->item.type) {
+	case KDBUS_ITEM_NAME_ADD:
+	case KDBUS_ITEM_NAME_REMOVE:
+	case KDBUS_ITEM_NAME_CHANGE:
+		return kdbus_policy_may_see_name(conn, conn->cred, event->item.name_change.name);
+	default:
+		return true;
+	}
 }
 
 static void kdbus_event_broadcast(struct kdbus_bus *bus, const struct kdbus_event *event,
@@ -187,17 +224,12 @@ static void kdbus_event_broadcast(struct kdbus_bus *bus, const struct kdbus_even
 {
 	const struct kdbus_match_event what = { .item = &event->item };
 	struct kdbus_receivers receivers;
-	struct kdbus_conn *conn;
 	size_t i;
-	int ret;
 
 	kdbus_match_collect(bus, &what, &receivers);
-	for (i = 0; i < receivers.count; i++) {
-		conn = receivers.conns[i];
-		ret = kdbus_event_deliver(conn, buf);
-		if (ret < 0 && ret != -ECONNRESET)
-			kdbus_queue_count_drop(conn);
-	}
+	for (i = 0; i < receivers.count; i++)
+		if (kdbus_event_is_visible(event, receivers.conns[i]))
+			kdbus_event_deliver_counted(receivers.conns[i], buf);
 	kdbus_receivers_release(&receivers);
 }
 
@@ -235,6 +267,8 @@ void kdbus_notify_flush(struct kdbus_bus *bus)
 	while ((event = kdbus_notify_next(&bus->notify))) {
 		kdbus_buf_init(&buf, storage, sizeof(storage));
 		kdbus_event_write(event, &buf);
+		if (!event->dst || !kdbus_conn_is_dead(event->dst))
+			kdbus_event_copy_to_monitors(bus, &buf);
 		if (event->dst)
 			kdbus_event_deliver(event->dst, &buf);
 		else

@@ -398,6 +398,35 @@ int kdbus_slice_zero(struct kdbus_slice *slice, size_t offset, size_t len)
 }
 
 /**
+ * kdbus_slice_copy() - copy a slice, usually of another pool
+ * @slice:	the slice
+ * @from:	what to copy, completely written and of the same size
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kdbus_slice_copy(struct kdbus_slice *slice, struct kdbus_slice *from)
+{
+	size_t done, n;
+	struct page *page;
+	int ret = 0;
+	void *map;
+
+	for (done = 0; done < from->size && ret == 0; done += n) {
+		n = min_t(size_t, from->size - done,
+			  PAGE_SIZE - offset_in_page(from->offset + done));
+		/* cannot fail: it was written before */
+		page = kdbus_pool_page(from->pool, (from->offset + done) >> PAGE_SHIFT,
+				       KDBUS_POOL_GFP_SENDER);
+		if (WARN_ON_ONCE(!page))
+			return -ENOMEM;
+		map = kmap_local_page(page);
+		ret = kdbus_slice_write(slice, done, map + offset_in_page(from->offset + done), n);
+		kunmap_local(map);
+	}
+	return ret;
+}
+
+/**
  * kdbus_pool_publish() - hand the result of a command to the user
  * @pool:	the pool
  * @from:	the result

@@ -106,6 +106,7 @@ int kdbus_pool_free_offset(struct kdbus_pool *pool, u64 offset);
 int kdbus_slice_write(struct kdbus_slice *slice, size_t offset, const void *from, size_t len);
 int kdbus_slice_write_user(struct kdbus_slice *slice, size_t offset, const void __user *from,
 			   size_t len);
+int kdbus_slice_copy(struct kdbus_slice *slice, struct kdbus_slice *from);
 int kdbus_slice_zero(struct kdbus_slice *slice, size_t offset, size_t len);
 
 int kdbus_pool_publish(struct kdbus_pool *pool, const void *from, size_t len, u64 *offset);

@@ -117,6 +117,7 @@ static void kdbus_queue_entry_free(struct kdbus_queue_entry *entry)
 {
 	kdbus_files_put(entry->files);
 	kdbus_reply_put(entry->reply);
+	kdbus_name_put_entry(entry->name);
 	kmem_cache_free(kdbus_queue_entry_cache, entry);
 	kdbus_object_dec(KDBUS_OBJECT_MESSAGE);
 }
@@ -185,7 +186,7 @@ err_free:
 }
 
 /**
- * kdbus_queue_discard() - give up a message that was not published
+ * kdbus_queue_discard() - give up a message that is in no queue
  * @conn:	the receiver
  * @entry:	what was reserved
  */
@@ -224,37 +225,121 @@ static void kdbus_queue_unlink(struct kdbus_queue *queue, struct kdbus_queue_ent
 	WRITE_ONCE(queue->count, queue->count - 1);
 }
 
+static void kdbus_queue_add(struct kdbus_conn *conn, struct kdbus_queue_entry *entry)
+{
+	lockdep_assert_held(&conn->lock);
+
+	if (entry->reply)
+		kdbus_reply_owe(conn, entry->reply);
+	kdbus_queue_link(&conn->queue, entry);
+}
+
 /**
  * kdbus_queue_publish() - make a message receivable
- * @conn:	the receiver
+ * @conn:	the receiver, who must still own the name it was sent to, if any
  * @entry:	what was reserved, completely written
- * @name:	the name it was sent to, or NULL; @conn must still own it
  *
  * If the entry is a call, the receiver owes the reply from here on.
  *
  * Return: 0, -ECONNRESET if the receiver has ended, or -EREMCHG if it lost
  * the name. Then the entry is still the caller's.
  */
-int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
-			const struct kdbus_name_entry *name)
+int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry)
 {
+	const struct kdbus_name_entry *name = entry->name;
 	int ret = 0;
 
 	spin_lock(&conn->lock);
 	if (conn->dead)
 		ret = -ECONNRESET;
-	else if (name && rcu_access_pointer(name->owner) != conn)
+	else if (name && (rcu_access_pointer(name->owner) != conn || name->moving))
 		ret = -EREMCHG;
-	if (ret == 0) {
-		if (entry->reply)
-			kdbus_reply_owe(conn, entry->reply);
-		kdbus_queue_link(&conn->queue, entry);
-	}
+	if (ret == 0)
+		kdbus_queue_add(conn, entry);
 	spin_unlock(&conn->lock);
 
 	if (ret == 0)
 		kdbus_conn_wake(conn, EPOLLIN | EPOLLRDNORM);
 	return ret;
+}
+
+/**
+ * kdbus_queue_collect() - take what was sent to a name off a queue
+ * @conn:	the receiver, locked
+ * @name:	the name
+ * @mail:	where to add it, in order; it stays charged
+ */
+void kdbus_queue_collect(struct kdbus_conn *conn, const struct kdbus_name_entry *name,
+			 struct list_head *mail)
+{
+	struct kdbus_queue_entry *entry, *next;
+
+	lockdep_assert_held(&conn->lock);
+
+	list_for_each_entry_safe(entry, next, &conn->queue.entries, entry) {
+		if (entry->name == name) {
+			kdbus_queue_unlink(&conn->queue, entry);
+			list_add_tail(&entry->entry, mail);
+		}
+	}
+}
+
+/* Queue a copy of a message at another connection, whoever owns its name now. */
+static int kdbus_queue_copy(struct kdbus_conn *to, const struct kdbus_queue_entry *entry)
+{
+	struct kdbus_queue_entry *copy;
+	int ret;
+
+	if (entry->n_fds > 0 && !(to->flags & KDBUS_HELLO_ACCEPT_FD))
+		return -ECOMM;
+	copy = kdbus_queue_reserve(to, entry->quota->user, entry->slice->size, entry->files);
+	if (IS_ERR(copy))
+		return PTR_ERR(copy);
+
+	copy->priority = entry->priority;
+	copy->name = kdbus_name_ref_entry(entry->name);
+	ret = kdbus_slice_copy(copy->slice, entry->slice);
+	if (ret < 0) {
+		kdbus_queue_discard(to, copy);
+		return ret;
+	}
+
+	copy->reply = entry->reply ? kdbus_reply_get(entry->reply) : NULL;
+	spin_lock(&to->lock);
+	ret = to->dead ? -ECONNRESET : 0;
+	if (ret == 0)
+		kdbus_queue_add(to, copy);
+	spin_unlock(&to->lock);
+	if (ret < 0)
+		kdbus_queue_discard(to, copy);
+	return ret;
+}
+
+/**
+ * kdbus_queue_move() - give mail to another connection
+ * @from:	who had it
+ * @to:		who gets it, behind what it has
+ * @mail:	what kdbus_queue_collect() found; emptied
+ *
+ * What the new holder cannot take is lost and counted there.
+ */
+void kdbus_queue_move(struct kdbus_conn *from, struct kdbus_conn *to, struct list_head *mail)
+{
+	struct kdbus_queue_entry *entry, *next;
+	int ret;
+
+	if (list_empty(mail))
+		return;
+
+	list_for_each_entry_safe(entry, next, mail, entry) {
+		list_del(&entry->entry);
+		ret = kdbus_queue_copy(to, entry);
+		if (ret < 0 && ret != -ECONNRESET)
+			kdbus_queue_count_drop(to);
+		kdbus_queue_discard(from, entry);
+		cond_resched();
+	}
+	kdbus_conn_wake(to, EPOLLIN | EPOLLRDNORM);
 }
 
 /**
@@ -313,7 +398,8 @@ void kdbus_queue_take(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
 		kdbus_queue_uncharge(conn, entry);
 		spin_unlock(&conn->lock);
 	}
-	if (entry->files && !kdbus_files_install(entry->files, entry->slice))
+	if (entry->files && !kdbus_files_install(entry->files, entry->slice,
+						 conn->flags & KDBUS_HELLO_ACCEPT_FD))
 		info->return_flags |= KDBUS_RECV_RETURN_INCOMPLETE_FDS;
 
 	kdbus_slice_hand_over(entry->slice);

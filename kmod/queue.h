@@ -55,6 +55,7 @@ struct kdbus_quota {
  * @n_fds:	attached descriptors charged
  * @files:	its files, or NULL
  * @reply:	for an unread call: where the reply goes
+ * @name:	the name it was sent to, referenced; or NULL
  */
 struct kdbus_queue_entry {
 	struct list_head entry;
@@ -66,6 +67,7 @@ struct kdbus_queue_entry {
 	unsigned int n_fds;
 	struct kdbus_files *files;
 	struct kdbus_reply *reply;
+	struct kdbus_name_entry *name;
 };
 
 /**
@@ -95,8 +97,10 @@ void kdbus_queue_flush(struct kdbus_conn *conn);
 struct kdbus_queue_entry *kdbus_queue_reserve(struct kdbus_conn *conn, struct kdbus_user *user,
 					      size_t size, struct kdbus_files *files);
 void kdbus_queue_discard(struct kdbus_conn *conn, struct kdbus_queue_entry *entry);
-int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
-			const struct kdbus_name_entry *name);
+int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry);
+void kdbus_queue_collect(struct kdbus_conn *conn, const struct kdbus_name_entry *name,
+			 struct list_head *mail);
+void kdbus_queue_move(struct kdbus_conn *from, struct kdbus_conn *to, struct list_head *mail);
 void kdbus_queue_count_drop(struct kdbus_conn *conn);
 void kdbus_queue_take(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
 		      struct kdbus_msg_info *info);

@@ -13,6 +13,7 @@
 #include "domain.h"
 #include "endpoint.h"
 #include "bus.h"
+#include "name.h"
 #include "notify.h"
 #include "queue.h"
 #include "reply.h"
@@ -47,6 +48,7 @@ static void kdbus_reply_free(struct kref *kref)
 	atomic_dec(&reply->caller->replies.count);
 	kdbus_conn_put(reply->caller);
 	kdbus_conn_put(reply->callee);
+	kdbus_name_put_entry(reply->name);
 	kfree(reply);
 	kdbus_object_dec(KDBUS_OBJECT_REPLY);
 }
@@ -175,6 +177,7 @@ static void kdbus_reply_done(struct kdbus_reply *reply, struct kdbus_queue_entry
  * kdbus_reply_open() - open a slot for a call about to be sent
  * @caller:	who calls
  * @callee:	who is called
+ * @name:	the name by which it is called, or NULL
  * @cookie:	of the call
  * @deadline:	nanoseconds of CLOCK_MONOTONIC
  * @sync:	the caller will sleep
@@ -183,7 +186,8 @@ static void kdbus_reply_done(struct kdbus_reply *reply, struct kdbus_queue_entry
  * are open, -ECONNRESET if the caller has ended, -ENOMEM.
  */
 struct kdbus_reply *kdbus_reply_open(struct kdbus_conn *caller, struct kdbus_conn *callee,
-				     u64 cookie, u64 deadline, bool sync)
+				     struct kdbus_name_entry *name, u64 cookie, u64 deadline,
+				     bool sync)
 {
 	struct kdbus_replies *replies = &caller->replies;
 	struct kdbus_reply *reply;
@@ -201,6 +205,7 @@ struct kdbus_reply *kdbus_reply_open(struct kdbus_conn *caller, struct kdbus_con
 	kref_init(&reply->kref);
 	reply->caller = kdbus_conn_get(caller);
 	reply->callee = kdbus_conn_get(callee);
+	reply->name = kdbus_name_ref_entry(name);
 	reply->cookie = cookie;
 	reply->deadline = deadline;
 	reply->sync = sync;
@@ -382,6 +387,18 @@ void kdbus_reply_fail(struct kdbus_reply *reply)
 	}
 }
 
+static struct kdbus_reply *kdbus_replies_pop(struct kdbus_conn *callee, struct list_head *list)
+{
+	struct kdbus_reply *reply;
+
+	spin_lock(&callee->lock);
+	reply = list_first_entry_or_null(list, struct kdbus_reply, owed);
+	if (reply)
+		list_del_init(&reply->owed);
+	spin_unlock(&callee->lock);
+	return reply;
+}
+
 /**
  * kdbus_replies_renounce() - a connection that ended answers nobody any more
  * @conn:	the connection
@@ -390,18 +407,59 @@ void kdbus_replies_renounce(struct kdbus_conn *conn)
 {
 	struct kdbus_reply *reply;
 
-	for (;;) {
-		spin_lock(&conn->lock);
-		reply = list_first_entry_or_null(&conn->replies.owed, struct kdbus_reply, owed);
-		if (reply)
-			list_del_init(&reply->owed);
-		spin_unlock(&conn->lock);
-		if (!reply)
-			break;
-
+	while ((reply = kdbus_replies_pop(conn, &conn->replies.owed))) {
 		kdbus_reply_fail(reply);
 		kdbus_reply_put(reply);
 	}
+}
+
+/* Let somebody else owe a reply that is on no list; the list's reference is passed. */
+static void kdbus_reply_move(struct kdbus_reply *reply, struct kdbus_conn *to)
+{
+	struct kdbus_conn *old = NULL;
+
+	spin_lock(&reply->caller->lock);
+	if (READ_ONCE(reply->state) == KDBUS_REPLY_OPEN) {
+		old = reply->callee;
+		reply->callee = kdbus_conn_get(to);
+	}
+	spin_unlock(&reply->caller->lock);
+	if (!old) {
+		kdbus_reply_put(reply);
+		return;
+	}
+
+	kdbus_conn_put(old);
+	kdbus_reply_get(reply);
+	spin_lock(&to->lock);
+	list_add_tail(&reply->owed, &to->replies.owed);
+	spin_unlock(&to->lock);
+	if (READ_ONCE(reply->state) != KDBUS_REPLY_OPEN)
+		kdbus_reply_settle(reply);
+	kdbus_reply_put(reply);
+}
+
+/**
+ * kdbus_replies_move() - let another connection answer the calls made via a name
+ * @from:	who has owed the replies
+ * @to:		who owes them from now on; its own calls stay where they are
+ * @name:	the name
+ */
+void kdbus_replies_move(struct kdbus_conn *from, struct kdbus_conn *to,
+			const struct kdbus_name_entry *name)
+{
+	struct kdbus_reply *reply, *next;
+	LIST_HEAD(moving);
+
+	spin_lock(&from->lock);
+	list_for_each_entry_safe(reply, next, &from->replies.owed, owed)
+		if (reply->name == name && reply->caller != to)
+			list_move_tail(&reply->owed, &moving);
+	spin_unlock(&from->lock);
+
+	/* until then, whoever closes a slot takes it off under the same lock */
+	while ((reply = kdbus_replies_pop(from, &moving)))
+		kdbus_reply_move(reply, to);
 }
 
 /* See to what a closed slot leaves behind, and drop a reference to it. */

@@ -13,6 +13,11 @@
  * the callee's list. Only the step from being sent to being owed is made under
  * the callee's lock, together with the call becoming receivable; it is atomic.
  *
+ * If the name that was called passes to or from its activator, so do its open
+ * slots: off the old callee's list, to the new callee under the caller's lock,
+ * onto the new callee's list. Whoever closes a slot in between does not find it
+ * on a list; so the last step looks whether it is still open.
+ *
  * A caller may sleep until the reply comes (a synchronous call). If a signal
  * interrupts it, the slot stays, and so does its outcome, until the call is
  * resumed or the deadline passes.
@@ -34,6 +39,7 @@
 struct file;
 struct kdbus_conn;
 struct kdbus_msg_info;
+struct kdbus_name_entry;
 struct kdbus_queue_entry;
 
 /**
@@ -57,7 +63,9 @@ enum kdbus_reply_state {
  * @kref:		held by the caller's tree, the callee's list, the unread
  *			call, and whoever works with it
  * @caller:		who waits, referenced
- * @callee:		who is to answer, referenced
+ * @callee:		who is to answer, referenced; changes only while the slot is
+ *			open
+ * @name:		the name that was called, referenced; or NULL
  * @cookie:		of the call
  * @deadline:		when waiting ends, nanoseconds of CLOCK_MONOTONIC
  * @sync:		the caller sleeps, or was interrupted sleeping
@@ -75,6 +83,7 @@ struct kdbus_reply {
 	struct kref kref;
 	struct kdbus_conn *caller;
 	struct kdbus_conn *callee;
+	struct kdbus_name_entry *name;
 	u64 cookie;
 	u64 deadline;
 	bool sync;
@@ -110,9 +119,12 @@ struct kdbus_replies {
 void kdbus_replies_init(struct kdbus_replies *replies);
 void kdbus_replies_abandon(struct kdbus_conn *conn);
 void kdbus_replies_renounce(struct kdbus_conn *conn);
+void kdbus_replies_move(struct kdbus_conn *from, struct kdbus_conn *to,
+			const struct kdbus_name_entry *name);
 
 struct kdbus_reply *kdbus_reply_open(struct kdbus_conn *caller, struct kdbus_conn *callee,
-				     u64 cookie, u64 deadline, bool sync);
+				     struct kdbus_name_entry *name, u64 cookie, u64 deadline,
+				     bool sync);
 struct kdbus_reply *kdbus_reply_get(struct kdbus_reply *reply);
 void kdbus_reply_put(struct kdbus_reply *reply);
 void kdbus_reply_abort(struct kdbus_reply *reply);

@@ -24,7 +24,7 @@ const std::vector<u64> unknown_types = {
     all_ones,
 };
 
-enum Where { ControlNode, EndpointNode, OnConnection };
+enum Where { ControlNode, EndpointNode, EndpointOwner, OnConnection };
 
 struct Spec {
     const char* name;
@@ -46,11 +46,32 @@ const std::vector<Spec> specs = {
     {"BUS_MAKE",
      KDBUS_CMD_BUS_MAKE,
      24,
-     0x3,
+     0x3 | KDBUS_MAKE_ALLOW_UNIX_FDS,
      ControlNode,
      {KDBUS_ITEM_NEGOTIATE, KDBUS_ITEM_MAKE_NAME, KDBUS_ITEM_BLOOM_PARAMETER,
       KDBUS_ITEM_ATTACH_FLAGS_SEND},
      {}},
+    {"ENDPOINT_MAKE",
+     KDBUS_CMD_ENDPOINT_MAKE,
+     24,
+     0x3,
+     EndpointNode,
+     {KDBUS_ITEM_NEGOTIATE, KDBUS_ITEM_MAKE_NAME},
+     {}},
+    {"ENDPOINT_UPDATE",
+     KDBUS_CMD_ENDPOINT_UPDATE,
+     24,
+     0,
+     EndpointOwner,
+     {KDBUS_ITEM_NEGOTIATE},
+     {KDBUS_ITEM_NAME, KDBUS_ITEM_POLICY_ACCESS}},
+    {"UPDATE",
+     KDBUS_CMD_UPDATE,
+     24,
+     0,
+     OnConnection,
+     {KDBUS_ITEM_NEGOTIATE, KDBUS_ITEM_ATTACH_FLAGS_SEND, KDBUS_ITEM_ATTACH_FLAGS_RECV},
+     {KDBUS_ITEM_NAME, KDBUS_ITEM_POLICY_ACCESS}},
     {"HELLO",
      KDBUS_CMD_HELLO,
      96,
@@ -229,12 +250,27 @@ struct Handles {
     Bus bus;
     Fd control = open_control();
     Fd endpoint = bus.open();
+    Fd owner = make_endpoint();
     Connection connection = bus.connect({.flags = KDBUS_HELLO_ACCEPT_FD});
 
+    Fd make_endpoint() const {
+        Fd fd = bus.open();
+        Plain make;
+        make.text(KDBUS_ITEM_MAKE_NAME, std::to_string(geteuid()) + "-custom");
+        must(command(fd.get(), KDBUS_CMD_ENDPOINT_MAKE, make.address()) == 0, "ENDPOINT_MAKE");
+        return fd;
+    }
     int fd(const Spec& spec) const {
-        return spec.where == ControlNode    ? control.get()
-               : spec.where == EndpointNode ? endpoint.get()
-                                            : connection.fd();
+        switch (spec.where) {
+        case ControlNode:
+            return control.get();
+        case EndpointNode:
+            return endpoint.get();
+        case EndpointOwner:
+            return owner.get();
+        default:
+            return connection.fd();
+        }
     }
     int run(const Spec& spec, void* argument) const {
         return command(fd(spec), spec.number, argument);
@@ -269,7 +305,11 @@ void for_each_block(const Handles& h, F check) {
 
 TEST_CASE("abi 3.2 ioctl numbers") {
     CHECK(KDBUS_CMD_BUS_MAKE == 0x40189500);
+    CHECK(KDBUS_CMD_ENDPOINT_MAKE == 0x40189510);
+    CHECK(KDBUS_CMD_ENDPOINT_UPDATE == 0x40189511);
     CHECK(KDBUS_CMD_HELLO == 0xc0609580);
+    CHECK(KDBUS_CMD_UPDATE == 0x40189581);
+    CHECK(KDBUS_CMD_BUS_CREATOR_INFO == 0x80389585);
     CHECK(KDBUS_CMD_BYEBYE == 0x40189582);
     CHECK(KDBUS_CMD_FREE == 0x40209583);
     CHECK(KDBUS_CMD_CONN_INFO == 0x80389584);
@@ -868,7 +908,7 @@ TEST_CASE("abi 4.5 a negotiating command has no effect") {
     auto make = bus_command(name, negotiate);
     Fd control = open_control();
     CHECK(command(control.get(), KDBUS_CMD_BUS_MAKE, make.address()) == 0);
-    CHECK(make->flags == 3);
+    CHECK(make->flags == (3 | KDBUS_MAKE_ALLOW_UNIX_FDS));
     CHECK(open_error("/dev/kdbus/" + name + "/bus") == ENOENT);
     make->flags = 0;
     CHECK(command(control.get(), KDBUS_CMD_BUS_MAKE, make.address()) == 0);

@@ -625,10 +625,13 @@ struct kdbus_cmd_match {
  * enum kdbus_make_flags - who may open the node BUS_MAKE creates
  * @KDBUS_MAKE_ACCESS_GROUP:	the creator's group
  * @KDBUS_MAKE_ACCESS_WORLD:	everybody
+ * @KDBUS_MAKE_ALLOW_UNIX_FDS:	messages may carry AF_UNIX sockets; BUS_MAKE
+ *				only, and only where negotiation reports it
  */
 enum kdbus_make_flags {
-	KDBUS_MAKE_ACCESS_GROUP	= 1ULL << 0,
-	KDBUS_MAKE_ACCESS_WORLD	= 1ULL << 1,
+	KDBUS_MAKE_ACCESS_GROUP		= 1ULL << 0,
+	KDBUS_MAKE_ACCESS_WORLD		= 1ULL << 1,
+	KDBUS_MAKE_ALLOW_UNIX_FDS	= 1ULL << 2,
 };
 
 /**
