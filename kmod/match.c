@@ -40,6 +40,29 @@ struct kdbus_match {
 	u8 rules[] __aligned(8);
 };
 
+/* From how many masks on filters are remembered. */
+#define KDBUS_MATCH_MEMO_MASKS	64
+/* How many matches a memo may list. With more of them, finding them costs least. */
+#define KDBUS_MATCH_MEMO_MAX	32
+
+/**
+ * struct kdbus_match_memo - which of the masks that are filed let a filter through
+ * @rcu:	frees the memory
+ * @version:	of the index at the time
+ * @generation:	of the filter
+ * @count:	matches in @matches
+ * @matches:	the matches; valid while @version is the index's
+ * @data:	the filter
+ */
+struct kdbus_match_memo {
+	struct rcu_head rcu;
+	u64 version;
+	u64 generation;
+	unsigned int count;
+	struct kdbus_match *matches[KDBUS_MATCH_MEMO_MAX];
+	u64 data[];
+};
+
 enum {
 	KDBUS_MATCH_ITEM_NEGOTIATE,
 };
@@ -299,6 +322,19 @@ static struct kdbus_match_bucket *kdbus_match_choose(struct kdbus_match_index *i
 	return best;
 }
 
+/* Count a mask that is filed or taken out. What is remembered of filters is void then. */
+static void kdbus_match_index_changed(struct kdbus_match_index *index,
+				      const struct kdbus_match_bucket *bucket, int change)
+{
+	lockdep_assert_held(&index->lock);
+
+	if (bucket < index->bits || bucket >= index->bits + index->n_bits)
+		return;
+	WRITE_ONCE(index->masks, index->masks + change);
+	/* pairs with the load in kdbus_match_walk_masks() */
+	smp_store_release(&index->version, index->version + 1);
+}
+
 static void kdbus_match_file(struct kdbus_bus *bus, struct kdbus_match *match)
 {
 	struct kdbus_match_index *index = &bus->matches;
@@ -308,6 +344,7 @@ static void kdbus_match_file(struct kdbus_bus *bus, struct kdbus_match *match)
 	if (match->bucket) {
 		hlist_add_head_rcu(&match->bucket_entry, &match->bucket->list);
 		match->bucket->count++;
+		kdbus_match_index_changed(index, match->bucket, 1);
 	}
 	spin_unlock(&index->lock);
 }
@@ -320,6 +357,7 @@ static void kdbus_match_unfile(struct kdbus_bus *bus, struct kdbus_match *match)
 	spin_lock(&bus->matches.lock);
 	hlist_del_rcu(&match->bucket_entry);
 	match->bucket->count--;
+	kdbus_match_index_changed(&bus->matches, match->bucket, -1);
 	spin_unlock(&bus->matches.lock);
 }
 
@@ -335,6 +373,10 @@ int kdbus_match_index_init(struct kdbus_match_index *index, size_t bloom_size)
 
 void kdbus_match_index_destroy(struct kdbus_match_index *index)
 {
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(index->memos); i++)
+		kfree(rcu_dereference_protected(index->memos[i], true));
 	kvfree(index->bits);
 }
 
@@ -403,37 +445,170 @@ void kdbus_receivers_release(struct kdbus_receivers *receivers)
 
 /**
  * struct kdbus_match_walk - a search through the index
+ * @bus:	the bus
  * @event:	what for
  * @receivers:	what was found
  * @found:	how many there would be with enough room, repeats included
+ * @memo:	filled in with the masks that let a filter through, or NULL
  */
 struct kdbus_match_walk {
+	struct kdbus_bus *bus;
 	const struct kdbus_match_event *event;
 	struct kdbus_receivers *receivers;
 	size_t found;
+	struct kdbus_match_memo *memo;
 };
+
+static void kdbus_match_walk_match(struct kdbus_match_walk *walk, struct kdbus_match *match)
+{
+	struct kdbus_receivers *receivers = walk->receivers;
+
+	/* cheap dedup of one connection's neighbouring matches */
+	if (receivers->count > 0 && receivers->conns[receivers->count - 1] == match->conn)
+		return;
+	if (!kdbus_match_passes(match, walk->event))
+		return;
+
+	walk->found++;
+	kdbus_receivers_add(receivers, match->conn);
+}
 
 static void kdbus_match_walk_bucket(struct kdbus_match_walk *walk,
 				    const struct kdbus_match_bucket *bucket)
 {
-	struct kdbus_receivers *receivers = walk->receivers;
+	struct kdbus_match *match;
+
+	rcu_read_lock();
+	hlist_for_each_entry_rcu(match, &bucket->list, bucket_entry)
+		kdbus_match_walk_match(walk, match);
+	rcu_read_unlock();
+	/* there may be many buckets, with many matches */
+	cond_resched();
+}
+
+static bool kdbus_match_masks_pass(const struct kdbus_bus *bus, const struct kdbus_match *match,
+				   const struct kdbus_bloom_filter *filter)
+{
+	const struct kdbus_item *rule;
+
+	kdbus_match_for_each_rule(rule, match)
+		if (rule->type == KDBUS_ITEM_BLOOM_MASK && !kdbus_bloom_passes(bus, rule, filter))
+			return false;
+	return true;
+}
+
+/* Look at what is filed under a bit of a filter, for the receivers or for the memo. */
+static void kdbus_match_walk_bit(struct kdbus_match_walk *walk,
+				 const struct kdbus_match_bucket *bucket)
+{
+	const struct kdbus_bloom_filter *filter = walk->event->filter;
+	struct kdbus_match_memo *memo = walk->memo;
 	struct kdbus_match *match;
 
 	rcu_read_lock();
 	hlist_for_each_entry_rcu(match, &bucket->list, bucket_entry) {
-		/* cheap dedup of one connection's neighbouring matches */
-		if (receivers->count > 0 &&
-		    receivers->conns[receivers->count - 1] == match->conn)
+		if (!kdbus_match_masks_pass(walk->bus, match, filter))
 			continue;
-		if (!kdbus_match_passes(match, walk->event))
-			continue;
-
-		walk->found++;
-		kdbus_receivers_add(receivers, match->conn);
+		if (memo && memo->count < KDBUS_MATCH_MEMO_MAX)
+			memo->matches[memo->count] = match;
+		if (memo)
+			memo->count++;
+		kdbus_match_walk_match(walk, match);
 	}
 	rcu_read_unlock();
-	/* there may be many buckets, with many matches */
 	cond_resched();
+}
+
+static struct kdbus_match_memo __rcu **kdbus_match_memo_slot(struct kdbus_bus *bus,
+							     const struct kdbus_bloom_filter *filter)
+{
+	u32 hash = jhash2((const u32 *)filter->data, bus->bloom.size / sizeof(u32),
+			  filter->generation);
+
+	return &bus->matches.memos[hash_32(hash, KDBUS_MATCH_MEMO_BITS)];
+}
+
+/* Take the receivers from what is remembered of a filter, if it is. */
+static bool kdbus_match_recall(struct kdbus_match_walk *walk, struct kdbus_match_memo __rcu **slot)
+{
+	const struct kdbus_bloom_filter *filter = walk->event->filter;
+	struct kdbus_bus *bus = walk->bus;
+	struct kdbus_match_memo *memo;
+	bool valid;
+	unsigned int i;
+
+	rcu_read_lock();
+	memo = rcu_dereference(*slot);
+	/* what it lists is freed a grace period after the version has changed */
+	valid = memo && memo->version == READ_ONCE(bus->matches.version) &&
+		memo->generation == filter->generation &&
+		!memcmp(memo->data, filter->data, bus->bloom.size);
+	for (i = 0; valid && i < memo->count; i++)
+		kdbus_match_walk_match(walk, memo->matches[i]);
+	rcu_read_unlock();
+	return valid;
+}
+
+/* Something to remember a filter by; not worth an effort. */
+static struct kdbus_match_memo *kdbus_match_memo_new(const struct kdbus_bus *bus,
+						     const struct kdbus_bloom_filter *filter)
+{
+	struct kdbus_match_memo *memo;
+
+	memo = kmalloc(struct_size(memo, data, bus->bloom.size / sizeof(u64)),
+		       GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+	if (!memo)
+		return NULL;
+
+	memo->generation = filter->generation;
+	memo->count = 0;
+	memcpy(memo->data, filter->data, bus->bloom.size);
+	return memo;
+}
+
+/* Keep a memo, unless it is too long or the index has changed. */
+static void kdbus_match_remember(struct kdbus_match_index *index,
+				 struct kdbus_match_memo __rcu **slot,
+				 struct kdbus_match_memo *memo)
+{
+	struct kdbus_match_memo *old = memo;
+
+	if (memo->count <= KDBUS_MATCH_MEMO_MAX) {
+		spin_lock(&index->lock);
+		/* as no mask was taken out meanwhile, what it lists still exists */
+		if (memo->version == index->version)
+			old = rcu_replace_pointer(*slot, memo, lockdep_is_held(&index->lock));
+		spin_unlock(&index->lock);
+	}
+	if (old)
+		kfree_rcu(old, rcu);
+}
+
+static void kdbus_match_walk_masks(struct kdbus_match_walk *walk)
+{
+	const struct kdbus_bloom_filter *filter = walk->event->filter;
+	struct kdbus_match_index *index = &walk->bus->matches;
+	struct kdbus_match_memo __rcu **slot = NULL;
+	size_t i;
+	u64 word;
+
+	walk->memo = NULL;
+	if (READ_ONCE(index->masks) >= KDBUS_MATCH_MEMO_MASKS) {
+		slot = kdbus_match_memo_slot(walk->bus, filter);
+		if (kdbus_match_recall(walk, slot))
+			return;
+		walk->memo = kdbus_match_memo_new(walk->bus, filter);
+	}
+	if (walk->memo)
+		/* pairs with the store in kdbus_match_index_changed() */
+		walk->memo->version = smp_load_acquire(&index->version);
+
+	for (i = 0; i < index->n_bits / 64; i++)
+		for (word = filter->data[i]; word; word &= word - 1)
+			kdbus_match_walk_bit(walk, &index->bits[i * 64 + __ffs64(word)]);
+
+	if (walk->memo)
+		kdbus_match_remember(index, slot, walk->memo);
 }
 
 /* Look into what is filed under a signal's sender, by id and by each of its names. */
@@ -461,14 +636,7 @@ static void kdbus_match_walk_sender(struct kdbus_match_walk *walk, struct kdbus_
 
 static void kdbus_match_walk_signal(struct kdbus_match_walk *walk, struct kdbus_match_index *index)
 {
-	const struct kdbus_match_event *event = walk->event;
-	size_t i;
-	u64 word;
-
-	for (i = 0; i < index->n_bits / 64; i++)
-		for (word = event->filter->data[i]; word; word &= word - 1)
-			kdbus_match_walk_bucket(walk, &index->bits[i * 64 + __ffs64(word)]);
-
+	kdbus_match_walk_masks(walk);
 	kdbus_match_walk_sender(walk, index);
 	kdbus_match_walk_bucket(walk, &index->signals);
 }
@@ -530,7 +698,7 @@ static void kdbus_receivers_unique(struct kdbus_receivers *receivers)
 void kdbus_match_collect(struct kdbus_bus *bus, const struct kdbus_match_event *event,
 			 struct kdbus_receivers *receivers)
 {
-	struct kdbus_match_walk walk = { .event = event, .receivers = receivers };
+	struct kdbus_match_walk walk = { .bus = bus, .event = event, .receivers = receivers };
 
 	kdbus_receivers_init(receivers);
 	do {

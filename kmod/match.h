@@ -14,6 +14,11 @@
  *   - notifications under their kind and, if given, the name or id;
  *   - what has no such rule in a list that every event looks at.
  *
+ * Where many masks are filed, that still leaves many to compare. But programs
+ * emit the same signals again and again: for filters seen lately, the bus
+ * remembers which matches their masks let through. A memo counts as long as no
+ * mask was added or removed since.
+ *
  * Senders walk the index under RCU. Changes take the index's spinlock.
  */
 #ifndef KDBUS_MATCH_H
@@ -31,6 +36,9 @@ struct kdbus_bus;
 struct kdbus_conn;
 
 #define KDBUS_MATCH_HASH_BITS	8
+#define KDBUS_MATCH_MEMO_BITS	7
+
+struct kdbus_match_memo;
 
 /**
  * struct kdbus_match_bucket - matches filed under one criterion
@@ -47,6 +55,9 @@ struct kdbus_match_bucket {
  * @lock:	protects changes
  * @bits:	by bit of a Bloom mask
  * @n_bits:	bits of a Bloom mask
+ * @masks:	how many matches are filed in @bits
+ * @version:	changes whenever these do
+ * @memos:	for filters seen lately, by hash; read under RCU
  * @hashed:	by hash of a sender, or of kind and subject of a notification
  * @any:	matches without rules
  * @signals:	matches for signals that fit nowhere better
@@ -55,6 +66,9 @@ struct kdbus_match_index {
 	spinlock_t lock; /* see above */
 	struct kdbus_match_bucket *bits;
 	size_t n_bits;
+	unsigned int masks;
+	u64 version;
+	struct kdbus_match_memo __rcu *memos[1 << KDBUS_MATCH_MEMO_BITS];
 	struct kdbus_match_bucket hashed[1 << KDBUS_MATCH_HASH_BITS];
 	struct kdbus_match_bucket any;
 	struct kdbus_match_bucket signals;

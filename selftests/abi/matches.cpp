@@ -489,3 +489,78 @@ TEST_CASE("abi 10 many subscribers with different rules: each gets exactly what 
         }
     }
 }
+
+TEST_CASE("design: a signal that is sent again reaches whoever subscribed or left since") {
+    Pair p(64);
+    // So many masks that the bus keeps in mind what a filter has found.
+    auto bits = [](u64 n) {
+        std::vector<u64> mask(8, 0);
+        mask[n % 7] = u64{1} << (n % 64);
+        mask[7] = 1;
+        return mask;
+    };
+    for (u64 i = 0; i < 200; i++)
+        p.subscribe(match(1000 + i).words(KDBUS_ITEM_BLOOM_MASK, bits(i)));
+    Connection other = p.bus.connect();
+    const std::vector<u64> filter = {0, 0, 0, 0, 0, 0, 6, 8};
+    auto send = [&](u64 generation = 0) {
+        Message m(KDBUS_DST_ID_BROADCAST);
+        m.flags(KDBUS_MSG_SIGNAL).bloom(generation, filter);
+        REQUIRE(p.sender.send(m) == 0);
+        return std::pair(drain(p.receiver), drain(other));
+    };
+    const std::vector<u64> wanted = {0, 0, 0, 0, 0, 0, 2, 8}, unwanted = {0, 0, 0, 0, 0, 0, 1, 8};
+    for (int round = 0; round < 3; round++)
+        CHECK(send() == std::pair(0, 0));
+    p.subscribe(match(1).words(KDBUS_ITEM_BLOOM_MASK, wanted));
+    for (int round = 0; round < 3; round++)
+        CHECK(send() == std::pair(1, 0));
+    REQUIRE(other.match(match(1).words(KDBUS_ITEM_BLOOM_MASK, wanted)) == 0);
+    REQUIRE(other.match(match(2).words(KDBUS_ITEM_BLOOM_MASK, wanted)) == 0);
+    for (int round = 0; round < 3; round++)
+        CHECK(send() == std::pair(1, 1));
+    // Another generation of the same filter is another signal.
+    REQUIRE(other.unmatch(2) == 0);
+    std::vector<u64> both = unwanted;
+    both.insert(both.end(), wanted.begin(), wanted.end());
+    p.subscribe(match(1, KDBUS_MATCH_REPLACE).words(KDBUS_ITEM_BLOOM_MASK, both));
+    for (int round = 0; round < 3; round++) {
+        CHECK(send(0) == std::pair(0, 1));
+        CHECK(send(1) == std::pair(1, 1));
+    }
+    // Other rules of a match count each time.
+    Match named;
+    named.head().cookie = 3;
+    named.words(KDBUS_ITEM_BLOOM_MASK, wanted).text(KDBUS_ITEM_NAME, "com.example.sender");
+    REQUIRE(other.unmatch(1) == 0);
+    REQUIRE(other.match(named) == 0);
+    CHECK(send() == std::pair(0, 0));
+    REQUIRE(p.sender.acquire("com.example.sender") == 0);
+    CHECK(send() == std::pair(0, 1));
+    REQUIRE(p.sender.release("com.example.sender") == 0);
+    CHECK(send() == std::pair(0, 0));
+    other.close();
+    CHECK(drain(p.receiver) == 0);
+    Message m(KDBUS_DST_ID_BROADCAST);
+    m.flags(KDBUS_MSG_SIGNAL).bloom(1, filter);
+    REQUIRE(p.sender.send(m) == 0);
+    CHECK(drain(p.receiver) == 1);
+}
+
+TEST_CASE("design: more masks let a signal through than the bus keeps in mind") {
+    Bus bus({.bloom_size = 64});
+    Connection sender = bus.connect();
+    std::vector<Connection> receivers;
+    for (int i = 0; i < 80; i++) {
+        receivers.push_back(bus.connect({.pool_size = 16 * page}));
+        REQUIRE(receivers.back().match(
+                    match().words(KDBUS_ITEM_BLOOM_MASK, {1, 0, 0, 0, 0, 0, 0, 0})) == 0);
+    }
+    for (int round = 0; round < 3; round++) {
+        Message m(KDBUS_DST_ID_BROADCAST);
+        m.flags(KDBUS_MSG_SIGNAL).bloom(0, {3, 0, 0, 0, 0, 0, 0, 0});
+        REQUIRE(sender.send(m) == 0);
+        for (const Connection& c : receivers)
+            CHECK(drain(c) == 1);
+    }
+}
