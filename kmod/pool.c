@@ -156,6 +156,7 @@ int kdbus_slice_reserve(struct kdbus_slice *slice, struct kdbus_pool *pool, size
 		return -EXFULL;
 	}
 
+	pool->reserved++;
 	slice->pool = pool;
 	slice->offset = extent->offset;
 	slice->size = size;
@@ -247,37 +248,6 @@ void kdbus_slice_release(struct kdbus_slice *slice, unsigned int holder)
 	if (!slice->holders)
 		kdbus_slice_vacate(slice);
 	spin_unlock(&pool->lock);
-}
-
-/**
- * kdbus_pool_free_offset() - drop the user's hold on a slice
- * @pool:	the pool
- * @offset:	offset that was reported to user space
- *
- * Return: 0, or -ENXIO if the user holds no slice at that offset.
- */
-int kdbus_pool_free_offset(struct kdbus_pool *pool, u64 offset)
-{
-	struct kdbus_slice *slice;
-	int ret = -ENXIO;
-
-	/* what commands with an empty result report */
-	if (offset == pool->size)
-		return 0;
-	if (offset > pool->size)
-		return -ENXIO;
-
-	spin_lock(&pool->lock);
-	slice = kdbus_pool_find_busy(pool, offset);
-	if (slice && slice->offset == offset && slice->holders & KDBUS_SLICE_USER) {
-		slice->holders &= ~KDBUS_SLICE_USER;
-		if (!slice->holders)
-			kdbus_slice_vacate(slice);
-		ret = 0;
-	}
-	spin_unlock(&pool->lock);
-
-	return ret;
 }
 
 /* ---- pages ---- */
@@ -590,6 +560,42 @@ static bool kdbus_pool_reclaim_page(struct kdbus_pool *pool, pgoff_t index)
 	if (idle)
 		kdbus_pool_put_page(page);
 	return idle;
+}
+
+/**
+ * kdbus_pool_free_offset() - drop the user's hold on a slice
+ * @pool:	the pool
+ * @offset:	offset that was reported to user space
+ *
+ * Return: 0, or -ENXIO if the user holds no slice at that offset.
+ */
+int kdbus_pool_free_offset(struct kdbus_pool *pool, u64 offset)
+{
+	struct kdbus_slice *slice;
+	bool first = false;
+	int ret = -ENXIO;
+
+	/* what commands with an empty result report */
+	if (offset == pool->size)
+		return 0;
+	if (offset > pool->size)
+		return -ENXIO;
+
+	spin_lock(&pool->lock);
+	slice = kdbus_pool_find_busy(pool, offset);
+	if (slice && slice->offset == offset && slice->holders & KDBUS_SLICE_USER) {
+		slice->holders &= ~KDBUS_SLICE_USER;
+		if (!slice->holders)
+			kdbus_slice_vacate(slice);
+		first = pool->reserved == 1;
+		ret = 0;
+	}
+	spin_unlock(&pool->lock);
+
+	if (first)
+		kdbus_pool_reclaim_page(pool, 0);
+
+	return ret;
 }
 
 /* Look at some pages of a pool, where the last look ended; @budget says how many. */

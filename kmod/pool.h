@@ -8,7 +8,9 @@
  * are charged to the memory cgroup of the pool's owner, whoever writes. They
  * stay allocated and mapped when their content is freed, so that steady
  * traffic touches neither the page allocator nor page tables, and are given
- * back under memory pressure when no slice covers them. How much an owner may
+ * back under memory pressure when no slice covers them. (The page of the first
+ * slice, a connection's HELLO, is given back at once: most connections idle.)
+ * How much an owner may
  * pin by never freeing what it received is up to that cgroup's limit.
  *
  * Space is handed out in slices. The smallest free extent that suffices is
@@ -67,6 +69,7 @@ struct kdbus_slice {
  * @kref:	held by the connection and by each mapping
  * @size:	bytes
  * @lock:	protects the slices, and pages against disappearing
+ * @reserved:	how many slices there have been
  * @slices:	all slices and free extents, by offset
  * @busy:	slices, by offset
  * @free:	free extents, by size and offset
@@ -81,6 +84,7 @@ struct kdbus_pool {
 	struct kref kref;
 	size_t size;
 	spinlock_t lock; /* see above */
+	u64 reserved;
 	struct list_head slices;
 	struct rb_root busy;
 	struct rb_root free;
