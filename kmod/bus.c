@@ -40,6 +40,12 @@ static const struct kdbus_command_spec kdbus_bus_make_spec = {
 	.n_items	= ARRAY_SIZE(kdbus_bus_make_items),
 };
 
+static const struct kdbus_command_spec kdbus_bus_creator_info_spec = {
+	.fixed		= sizeof(struct kdbus_cmd_info),
+	.items		= kdbus_plain_items,
+	.n_items	= ARRAY_SIZE(kdbus_plain_items),
+};
+
 static const struct kdbus_command_spec kdbus_list_spec = {
 	.fixed		= sizeof(struct kdbus_cmd_list),
 	.flags		= KDBUS_LIST_UNIQUE | KDBUS_LIST_NAMES | KDBUS_LIST_ACTIVATORS |
@@ -64,6 +70,7 @@ static void kdbus_bus_free(struct kref *kref)
 	kdbus_policy_db_destroy(&bus->policy);
 	kdbus_match_index_destroy(&bus->matches);
 	kdbus_notify_destroy(&bus->notify);
+	kdbus_meta_process_release(&bus->meta);
 	kdbus_user_put(bus->user);
 	kfree(bus);
 	kdbus_object_dec(KDBUS_OBJECT_BUS);
@@ -80,7 +87,7 @@ void kdbus_bus_put(struct kdbus_bus *bus)
 }
 
 static struct kdbus_bus *kdbus_bus_new(const char *name, u64 flags,
-				       const struct kdbus_bloom_parameter *bloom)
+				       const struct kdbus_bloom_parameter *bloom, u64 attach)
 {
 	struct kdbus_bus *bus;
 	int ret;
@@ -94,6 +101,7 @@ static struct kdbus_bus *kdbus_bus_new(const char *name, u64 flags,
 	bus->flags = flags;
 	bus->owner = current_euid();
 	bus->bloom = *bloom;
+	bus->attach_flags = attach;
 	INIT_LIST_HEAD(&bus->domain_entry);
 	mutex_init(&bus->lock);
 	xa_init_flags(&bus->conns, XA_FLAGS_ACCOUNT);
@@ -113,10 +121,18 @@ static struct kdbus_bus *kdbus_bus_new(const char *name, u64 flags,
 	ret = kdbus_match_index_init(&bus->matches, bloom->size);
 	if (ret < 0)
 		goto err_registry;
+	kdbus_meta_process_current(&bus->meta, KDBUS_META_PROCESS);
+	kdbus_meta_process_pin(&bus->meta);
+	ret = bus->meta.failed ? -ENOMEM : 0;
+	if (ret < 0)
+		goto err_meta;
 
 	kdbus_object_inc(KDBUS_OBJECT_BUS);
 	return bus;
 
+err_meta:
+	kdbus_meta_process_release(&bus->meta);
+	kdbus_match_index_destroy(&bus->matches);
 err_registry:
 	kdbus_registry_destroy(&bus->names);
 err_free:
@@ -168,7 +184,7 @@ static struct kdbus_bus *kdbus_bus_make(struct kdbus_command *command)
 	if (ret < 0)
 		return ERR_PTR(ret);
 
-	bus = kdbus_bus_new(name, command->cmd->flags, &bloom);
+	bus = kdbus_bus_new(name, command->cmd->flags, &bloom, attach);
 	if (IS_ERR(bus))
 		return bus;
 	ret = kdbus_domain_add_bus(bus);
@@ -333,6 +349,46 @@ void kdbus_bus_collect_monitors(struct kdbus_bus *bus, struct kdbus_receivers *r
 		}
 		rcu_read_unlock();
 	} while (kdbus_receivers_grow(receivers, found));
+}
+
+/**
+ * kdbus_cmd_bus_creator_info() - KDBUS_CMD_BUS_CREATOR_INFO
+ * @conn:	the caller
+ * @file:	unused
+ * @argp:	the command
+ *
+ * Return: what the ioctl returns.
+ */
+int kdbus_cmd_bus_creator_info(struct kdbus_conn *conn, struct file *file, void __user *argp)
+{
+	const struct kdbus_meta_reader reader = kdbus_meta_reader_of(conn);
+	u64 storage[KDBUS_COMMAND_STORAGE / sizeof(u64)];
+	const struct kdbus_bus *bus = conn->ep->bus;
+	struct kdbus_command command;
+	struct kdbus_cmd_info *cmd;
+	struct kdbus_buf buf;
+	int ret;
+
+	kdbus_buf_init(&buf, NULL, 0);
+	ret = kdbus_command_parse(&command, &kdbus_bus_creator_info_spec, argp, storage,
+				  sizeof(storage));
+	if (ret != 0)
+		goto finish;
+
+	cmd = command.data;
+	ret = kdbus_attach_flags_check(&cmd->attach_flags);
+	if (ret < 0)
+		goto finish;
+
+	kdbus_buf_push(&buf, sizeof(struct kdbus_info));
+	kdbus_buf_item_str(&buf, KDBUS_ITEM_MAKE_NAME, bus->name);
+	kdbus_meta_process_write(&bus->meta,
+				 kdbus_meta_mask(cmd->attach_flags & bus->attach_flags), &reader,
+				 &buf);
+	ret = kdbus_info_publish(conn, &command, &buf, bus->id, bus->flags);
+finish:
+	kdbus_buf_free(&buf);
+	return kdbus_command_finish(&command, ret);
 }
 
 static struct kdbus_info *kdbus_list_record(struct kdbus_buf *buf, const struct kdbus_conn *conn,

@@ -51,6 +51,7 @@
 #include <linux/kdbus.h>
 
 #include "match.h"
+#include "metadata.h"
 #include "notify.h"
 #include "policy.h"
 
@@ -68,6 +69,8 @@ struct kdbus_user;
  * @flags:		KDBUS_MAKE_* it was made with
  * @owner:		euid of the maker
  * @bloom:		filter geometry
+ * @meta:		who made it
+ * @attach_flags:	what of that may be told
  * @user:		who the bus is charged to
  * @domain_entry:	in the domain's list; domain lock
  * @seqnum:		last message number handed out
@@ -89,6 +92,8 @@ struct kdbus_bus {
 	u64 flags;
 	kuid_t owner;
 	struct kdbus_bloom_parameter bloom;
+	struct kdbus_meta_process meta;
+	u64 attach_flags;
 	struct kdbus_user *user;
 	struct list_head domain_entry;
 	atomic64_t seqnum;
@@ -113,6 +118,7 @@ u64 kdbus_bus_monitor_mask(struct kdbus_bus *bus);
 void kdbus_bus_collect_monitors(struct kdbus_bus *bus, struct kdbus_receivers *receivers);
 
 struct kdbus_bus *kdbus_cmd_bus_make(void __user *argp, int *ret);
+int kdbus_cmd_bus_creator_info(struct kdbus_conn *conn, struct file *file, void __user *argp);
 int kdbus_cmd_list(struct kdbus_conn *conn, struct file *file, void __user *argp);
 
 #endif /* KDBUS_BUS_H */

@@ -12,10 +12,13 @@
 #ifndef KDBUS_COMPAT_H
 #define KDBUS_COMPAT_H
 
+#include <linux/capability.h>
 #include <linux/device.h>
 #include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/security.h>
 #include <linux/shmem_fs.h>
 #include <linux/shrinker.h>
 #include <linux/version.h>
@@ -83,6 +86,76 @@ static inline struct file *kdbus_compat_shmem_file(const char *name, loff_t size
 	return shmem_file_setup(name, size, EMPTY_VMA_FLAGS);
 #else
 	return shmem_file_setup(name, size, 0);
+#endif
+}
+
+/* 6.7 looks the pointer up anew itself when the file is being replaced. To be released. */
+static inline struct file *kdbus_compat_mm_exe_file(struct mm_struct *mm)
+{
+	struct file *file;
+
+	rcu_read_lock();
+#ifdef KDBUS_GET_FILE_RCU_POINTER
+	file = get_file_rcu(&mm->exe_file);
+#else
+	do {
+		file = rcu_dereference(mm->exe_file);
+	} while (file && !get_file_rcu(file));
+#endif
+	rcu_read_unlock();
+	return file;
+}
+
+/* 6.3 made a set of capabilities one word. */
+static inline u64 kdbus_compat_cap_bits(kernel_cap_t caps)
+{
+#ifdef KDBUS_CAP_WORD
+	return caps.val;
+#else
+	return (u64)caps.cap[1] << 32 | caps.cap[0];
+#endif
+}
+
+/*
+ * 6.14 names security labels by a structure instead of a number, and gives
+ * their text in one.
+ */
+struct kdbus_compat_seclabel {
+	const char *text;
+	u32 len;
+#ifdef KDBUS_LSM_PROP
+	struct lsm_context context;
+#endif
+};
+
+static inline bool kdbus_compat_seclabel_current(struct kdbus_compat_seclabel *label)
+{
+#ifdef KDBUS_LSM_PROP
+	struct lsm_prop prop;
+
+	security_current_getlsmprop_subj(&prop);
+	if (security_lsmprop_to_secctx(&prop, &label->context, LSM_ID_UNDEF) < 0)
+		return false;
+	label->text = label->context.context;
+	label->len = label->context.len;
+#else
+	char *text;
+	u32 id;
+
+	security_current_getsecid_subj(&id);
+	if (security_secid_to_secctx(id, &text, &label->len) < 0)
+		return false;
+	label->text = text;
+#endif
+	return true;
+}
+
+static inline void kdbus_compat_seclabel_release(struct kdbus_compat_seclabel *label)
+{
+#ifdef KDBUS_LSM_PROP
+	security_release_secctx(&label->context);
+#else
+	security_release_secctx((char *)label->text, label->len);
 #endif
 }
 

@@ -600,27 +600,52 @@ static int kdbus_info_find(struct kdbus_conn *conn, const struct kdbus_cmd_info 
 	return *found && (cmd->id == 0 || cmd->id == (*found)->id) ? 0 : -ESRCH;
 }
 
-static int kdbus_info_publish(struct kdbus_conn *conn, struct kdbus_conn *target, u64 mask,
-			      u64 result[2])
+/**
+ * kdbus_info_publish() - give out what a *_INFO command asked for
+ * @conn:	the caller
+ * @command:	the command
+ * @buf:	room for a struct kdbus_info, then items
+ * @id:		whose information this is
+ * @flags:	its flags
+ *
+ * Return: 0, -ENOMEM, -EXFULL or -EFAULT.
+ */
+int kdbus_info_publish(struct kdbus_conn *conn, struct kdbus_command *command,
+		       struct kdbus_buf *buf, u64 id, u64 flags)
+{
+	struct kdbus_info *info;
+	u64 result[2];
+	int ret;
+
+	kdbus_buf_align(buf);
+	if (buf->failed)
+		return -ENOMEM;
+
+	info = (struct kdbus_info *)buf->data;
+	info->size = buf->len;
+	info->id = id;
+	info->flags = flags;
+	result[1] = buf->len;
+	ret = kdbus_pool_publish(conn->pool, buf->data, buf->len, &result[0]);
+	if (ret < 0)
+		return ret;
+	return kdbus_command_copy_out(command, offsetof(struct kdbus_cmd_info, offset), result,
+				      sizeof(result));
+}
+
+static int kdbus_info_of_conn(struct kdbus_conn *conn, struct kdbus_command *command,
+			      struct kdbus_conn *target, u64 mask)
 {
 	const struct kdbus_meta_reader reader = kdbus_meta_reader_of(conn);
 	u64 storage[256 / sizeof(u64)];
-	struct kdbus_info *info;
 	struct kdbus_buf buf;
-	int ret = -ENOMEM;
+	int ret;
 
 	kdbus_buf_init(&buf, storage, sizeof(storage));
-	kdbus_buf_push(&buf, sizeof(*info));
-	kdbus_meta_conn_write(target, mask & READ_ONCE(target->attach_flags_send), &reader, &buf);
-	kdbus_buf_align(&buf);
-	if (!buf.failed) {
-		info = (struct kdbus_info *)buf.data;
-		info->size = buf.len;
-		info->id = target->id;
-		info->flags = target->flags;
-		result[1] = buf.len;
-		ret = kdbus_pool_publish(conn->pool, buf.data, buf.len, &result[0]);
-	}
+	kdbus_buf_push(&buf, sizeof(struct kdbus_info));
+	kdbus_meta_conn_write(target, kdbus_meta_mask(mask & READ_ONCE(target->attach_flags_send)),
+			      &reader, &buf);
+	ret = kdbus_info_publish(conn, command, &buf, target->id, target->flags);
 	kdbus_buf_free(&buf);
 	return ret;
 }
@@ -639,7 +664,6 @@ int kdbus_cmd_conn_info(struct kdbus_conn *conn, struct file *file, void __user 
 	struct kdbus_conn *target = NULL;
 	struct kdbus_command command;
 	struct kdbus_cmd_info *cmd;
-	u64 result[2];
 	int ret;
 
 	ret = kdbus_command_parse(&command, &kdbus_info_spec, argp, storage, sizeof(storage));
@@ -651,10 +675,7 @@ int kdbus_cmd_conn_info(struct kdbus_conn *conn, struct file *file, void __user 
 	if (ret == 0)
 		ret = kdbus_info_find(conn, cmd, command.found[KDBUS_INFO_ITEM_NAME], &target);
 	if (ret == 0)
-		ret = kdbus_info_publish(conn, target, cmd->attach_flags, result);
-	if (ret == 0)
-		ret = kdbus_command_copy_out(&command, offsetof(struct kdbus_cmd_info, offset),
-					     result, sizeof(result));
+		ret = kdbus_info_of_conn(conn, &command, target, cmd->attach_flags);
 	kdbus_conn_put(target);
 finish:
 	return kdbus_command_finish(&command, ret);

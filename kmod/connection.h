@@ -35,6 +35,8 @@
 	(KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER | KDBUS_HELLO_MONITOR)
 
 struct file;
+struct kdbus_buf;
+struct kdbus_command;
 struct kdbus_ep;
 struct kdbus_pool;
 struct kdbus_user;
@@ -109,6 +111,9 @@ struct kdbus_conn *kdbus_conn_get(struct kdbus_conn *conn);
 void kdbus_conn_put(struct kdbus_conn *conn);
 int kdbus_conn_disconnect(struct kdbus_conn *conn, bool if_idle);
 void kdbus_conn_close(struct kdbus_conn *conn);
+
+int kdbus_info_publish(struct kdbus_conn *conn, struct kdbus_command *command,
+		       struct kdbus_buf *buf, u64 id, u64 flags);
 
 struct kdbus_conn *kdbus_cmd_hello(struct kdbus_ep *ep, struct file *file, void __user *argp,
 				   int *ret);

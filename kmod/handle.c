@@ -49,6 +49,7 @@ static const struct kdbus_handle_command {
 	{ KDBUS_CMD_UPDATE, KDBUS_HELLO_SPECIAL, kdbus_cmd_update },
 	{ KDBUS_CMD_BYEBYE, 0, kdbus_cmd_byebye },
 	{ KDBUS_CMD_CONN_INFO, KDBUS_HELLO_SPECIAL, kdbus_cmd_conn_info },
+	{ KDBUS_CMD_BUS_CREATOR_INFO, KDBUS_HELLO_SPECIAL, kdbus_cmd_bus_creator_info },
 	{ KDBUS_CMD_LIST, KDBUS_HELLO_SPECIAL, kdbus_cmd_list },
 	{ KDBUS_CMD_NAME_ACQUIRE, 0, kdbus_cmd_name_acquire },
 	{ KDBUS_CMD_NAME_RELEASE, 0, kdbus_cmd_name_release },

@@ -260,7 +260,8 @@ static int kdbus_message_resolve_files(struct kdbus_message *message)
 /* Look at the sending thread, unless it stands for somebody else. */
 static void kdbus_message_look_at_sender(struct kdbus_message *message, u64 mask)
 {
-	kdbus_meta_process_current(&message->process, message->src->meta.faked ? 0 : mask);
+	kdbus_meta_process_current(&message->process,
+				   message->src->meta.faked ? 0 : kdbus_meta_mask(mask));
 }
 
 /* What of the sending thread a receiver may see, if it asks. */
@@ -277,7 +278,7 @@ static u64 kdbus_message_granted(const struct kdbus_message *message, const stru
 static void kdbus_message_write_metadata(struct kdbus_message *message, struct kdbus_conn *dst)
 {
 	const struct kdbus_meta_reader reader = kdbus_meta_reader_of(dst);
-	u64 mask = READ_ONCE(dst->attach_flags_recv);
+	u64 mask = kdbus_meta_mask(READ_ONCE(dst->attach_flags_recv));
 	struct kdbus_buf *image = &message->image;
 
 	if (mask & KDBUS_META_PROCESS)

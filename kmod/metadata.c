@@ -1,11 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/cgroup.h>
 #include <linux/cred.h>
+#include <linux/dcache.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs_struct.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/path.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/uaccess.h>
 #include <linux/uidgid.h>
 #include <linux/user_namespace.h>
 
@@ -16,6 +27,142 @@
 
 /* How ids that are unknown are written, and given at HELLO. */
 #define KDBUS_META_ID_UNSET	0xffffffffULL
+
+static unsigned long long kdbus_attach_flags_mask = _KDBUS_ATTACH_ALL;
+module_param_named(attach_flags_mask, kdbus_attach_flags_mask, ullong, 0644);
+MODULE_PARM_DESC(attach_flags_mask, "Metadata that may be attached (KDBUS_ATTACH_*; default all)");
+
+/**
+ * kdbus_meta_mask() - leave out what is withheld from everybody
+ * @mask:	KDBUS_ATTACH_*
+ *
+ * Return: what remains.
+ */
+u64 kdbus_meta_mask(u64 mask)
+{
+	return mask & READ_ONCE(kdbus_attach_flags_mask);
+}
+
+/* ---- looking at the running thread ---- */
+
+/* Keep a text, which may be NULL for lack of memory. */
+static char *kdbus_meta_text(struct kdbus_meta_process *process, char *text)
+{
+	if (!text)
+		process->failed = true;
+	return text;
+}
+
+static struct file *kdbus_meta_exe(void)
+{
+	return current->mm ? kdbus_compat_mm_exe_file(current->mm) : NULL;
+}
+
+/*
+ * The first argument; no text if there is none, if it is not readable, or if it
+ * does not end where arguments end. The memory is the sender's own, and nobody
+ * else waits for it.
+ */
+static char *kdbus_meta_cmdline(struct kdbus_meta_process *process)
+{
+	unsigned long start, end;
+	char *text, *kept = NULL;
+	size_t size;
+	long len;
+
+	if (!current->mm)
+		return NULL;
+	spin_lock(&current->mm->arg_lock);
+	start = current->mm->arg_start;
+	end = current->mm->arg_end;
+	spin_unlock(&current->mm->arg_lock);
+	if (start >= end)
+		return NULL;
+
+	size = min_t(unsigned long, end - start, PATH_MAX);
+	text = kdbus_meta_text(process, kmalloc(size, GFP_KERNEL_ACCOUNT));
+	if (!text)
+		return NULL;
+	len = strncpy_from_user(text, (const char __user *)start, size);
+	if (len >= 0 && len < size)
+		kept = kdbus_meta_text(process, kstrdup(text, GFP_KERNEL_ACCOUNT));
+	kfree(text);
+	return kept;
+}
+
+#ifdef CONFIG_CGROUPS
+/* The path in the unified hierarchy, from its root. */
+static char *kdbus_meta_cgroup(struct kdbus_meta_process *process)
+{
+	char *text, *kept = NULL;
+	int len;
+
+	text = kdbus_meta_text(process, kmalloc(PATH_MAX, GFP_KERNEL_ACCOUNT));
+	if (!text)
+		return NULL;
+	rcu_read_lock();
+	len = kernfs_path_from_node(task_dfl_cgroup(current)->kn, NULL, text, PATH_MAX);
+	rcu_read_unlock();
+	if (len > 0 && len < PATH_MAX)
+		kept = kdbus_meta_text(process, kstrdup(text, GFP_KERNEL_ACCOUNT));
+	kfree(text);
+	return kept;
+}
+#else
+static char *kdbus_meta_cgroup(struct kdbus_meta_process *process)
+{
+	return NULL;
+}
+#endif
+
+static char *kdbus_meta_seclabel(struct kdbus_meta_process *process)
+{
+	struct kdbus_compat_seclabel label;
+	char *text;
+
+	if (!kdbus_compat_seclabel_current(&label))
+		return NULL;
+	/* whether the terminator counts depends on the security module */
+	text = kdbus_meta_text(process, kstrndup(label.text, label.len, GFP_KERNEL_ACCOUNT));
+	kdbus_compat_seclabel_release(&label);
+	return text;
+}
+
+/* What is expensive to find out. Bits of what does not exist leave the mask. */
+static void kdbus_meta_process_texts(struct kdbus_meta_process *process)
+{
+	if (process->mask & KDBUS_ATTACH_EXE) {
+		process->exe = kdbus_meta_exe();
+		if (!process->exe)
+			process->mask &= ~KDBUS_ATTACH_EXE;
+	}
+	if (process->mask & KDBUS_ATTACH_CMDLINE) {
+		process->cmdline = kdbus_meta_cmdline(process);
+		if (!process->cmdline)
+			process->mask &= ~KDBUS_ATTACH_CMDLINE;
+	}
+	if (process->mask & KDBUS_ATTACH_CGROUP) {
+		process->cgroup = kdbus_meta_cgroup(process);
+		if (!process->cgroup)
+			process->mask &= ~KDBUS_ATTACH_CGROUP;
+	}
+	if (process->mask & KDBUS_ATTACH_SECLABEL) {
+		process->seclabel = kdbus_meta_seclabel(process);
+		if (!process->seclabel)
+			process->mask &= ~KDBUS_ATTACH_SECLABEL;
+	}
+	if (process->mask & KDBUS_ATTACH_AUDIT) {
+		process->loginuid = audit_get_loginuid(current);
+		process->sessionid = audit_get_sessionid(current);
+		if (!IS_ENABLED(CONFIG_AUDIT))
+			process->mask &= ~KDBUS_ATTACH_AUDIT;
+	}
+}
+
+/* What is found out at some cost. */
+#define KDBUS_META_COSTLY							\
+	(KDBUS_ATTACH_EXE | KDBUS_ATTACH_CMDLINE | KDBUS_ATTACH_CGROUP |	\
+	 KDBUS_ATTACH_SECLABEL | KDBUS_ATTACH_AUDIT)
 
 /**
  * kdbus_meta_process_current() - describe the running thread
@@ -31,8 +178,13 @@ void kdbus_meta_process_current(struct kdbus_meta_process *process, u64 mask)
 
 	process->mask = mask & KDBUS_META_PROCESS;
 	process->pinned = false;
+	process->failed = false;
 	process->cred = NULL;
 	memset(process->pid, 0, sizeof(process->pid));
+	process->exe = NULL;
+	process->cmdline = NULL;
+	process->cgroup = NULL;
+	process->seclabel = NULL;
 
 	if (mask & KDBUS_ATTACH_CREDS) {
 		process->uid[0] = cred->uid;
@@ -44,7 +196,7 @@ void kdbus_meta_process_current(struct kdbus_meta_process *process, u64 mask)
 		process->gid[2] = cred->sgid;
 		process->gid[3] = cred->fsgid;
 	}
-	if (mask & KDBUS_ATTACH_AUXGROUPS)
+	if (mask & (KDBUS_ATTACH_AUXGROUPS | KDBUS_ATTACH_CAPS))
 		process->cred = cred;
 	if (mask & KDBUS_ATTACH_PIDS) {
 		process->pid[0] = task_tgid(current);
@@ -61,10 +213,15 @@ void kdbus_meta_process_current(struct kdbus_meta_process *process, u64 mask)
 		get_task_comm(process->pid_comm, READ_ONCE(current->group_leader));
 		rcu_read_unlock();
 	}
+	if (mask & KDBUS_META_COSTLY)
+		kdbus_meta_process_texts(process);
 }
 
-/* Make a description outlive the system call. */
-static void kdbus_meta_process_pin(struct kdbus_meta_process *process)
+/**
+ * kdbus_meta_process_pin() - make a description outlive the system call
+ * @process:	the description
+ */
+void kdbus_meta_process_pin(struct kdbus_meta_process *process)
 {
 	get_pid(process->pid[0]);
 	get_pid(process->pid[1]);
@@ -80,6 +237,11 @@ static void kdbus_meta_process_pin(struct kdbus_meta_process *process)
 void kdbus_meta_process_release(struct kdbus_meta_process *process)
 {
 	put_pid(process->pid[2]);
+	if (process->exe)
+		fput(process->exe);
+	kfree(process->cmdline);
+	kfree(process->cgroup);
+	kfree(process->seclabel);
 	if (!process->pinned)
 		return;
 	put_pid(process->pid[0]);
@@ -87,6 +249,8 @@ void kdbus_meta_process_release(struct kdbus_meta_process *process)
 	if (process->cred)
 		put_cred(process->cred);
 }
+
+/* ---- writing ---- */
 
 static void kdbus_meta_write_creds(const struct kdbus_meta_process *process,
 				   struct user_namespace *ns, struct kdbus_buf *buf)
@@ -135,6 +299,117 @@ static void kdbus_meta_write_auxgroups(const struct kdbus_meta_process *process,
 		at[i] = from_kgid_munged(ns, groups->gid[i]);
 }
 
+/* The executable's path, if the running thread and the reader share the root. */
+static void kdbus_meta_write_exe(const struct kdbus_meta_process *process, const struct path *root,
+				 struct kdbus_buf *buf)
+{
+	struct path own;
+	char *text, *path;
+	bool shared;
+
+	get_fs_root(current->fs, &own);
+	shared = path_equal(&own, root);
+	path_put(&own);
+	if (!shared)
+		return;
+
+	text = kmalloc(PATH_MAX, GFP_KERNEL);
+	if (!text) {
+		buf->failed = true;
+		return;
+	}
+	path = d_path(&process->exe->f_path, text, PATH_MAX);
+	if (!IS_ERR(path))
+		kdbus_buf_item_str(buf, KDBUS_ITEM_EXE, path);
+	kfree(text);
+}
+
+/*
+ * How the capabilities of a sender look in a reader's user namespace: as they
+ * are in its own and, by and large, in those below it; as none from outside.
+ * Whoever owns a namespace has all capabilities in it.
+ */
+enum kdbus_meta_caps_view {
+	KDBUS_META_CAPS_VERBATIM,
+	KDBUS_META_CAPS_ALL,
+	KDBUS_META_CAPS_NONE,
+};
+
+static enum kdbus_meta_caps_view kdbus_meta_view_caps(const struct cred *cred,
+						      const struct user_namespace *ns)
+{
+	if (ns == cred->user_ns)
+		return KDBUS_META_CAPS_VERBATIM;
+
+	for (; ns->parent; ns = ns->parent) {
+		if (ns->parent != cred->user_ns)
+			continue;
+		return uid_eq(ns->owner, cred->euid) ? KDBUS_META_CAPS_ALL :
+						       KDBUS_META_CAPS_VERBATIM;
+	}
+	return KDBUS_META_CAPS_NONE;
+}
+
+static void kdbus_meta_write_caps(const struct kdbus_meta_process *process,
+				  const struct user_namespace *ns, struct kdbus_buf *buf)
+{
+	const u64 known = GENMASK_ULL(CAP_LAST_CAP, 0);
+	const struct cred *cred = process->cred;
+	u64 sets[4] = {
+		kdbus_compat_cap_bits(cred->cap_inheritable),
+		kdbus_compat_cap_bits(cred->cap_permitted),
+		kdbus_compat_cap_bits(cred->cap_effective),
+		kdbus_compat_cap_bits(cred->cap_bset),
+	};
+	enum kdbus_meta_caps_view view = kdbus_meta_view_caps(cred, ns);
+	unsigned int i;
+	u32 *at;
+
+	at = kdbus_buf_item(buf, KDBUS_ITEM_CAPS, sizeof(u32) + sizeof(sets));
+	if (!at)
+		return;
+
+	*at++ = CAP_LAST_CAP;
+	for (i = 0; i < ARRAY_SIZE(sets); i++) {
+		if (view == KDBUS_META_CAPS_ALL)
+			sets[i] = i == 0 ? 0 : known;
+		else if (view == KDBUS_META_CAPS_NONE)
+			sets[i] = 0;
+		*at++ = lower_32_bits(sets[i] & known);
+		*at++ = upper_32_bits(sets[i] & known);
+	}
+}
+
+static void kdbus_meta_write_audit(const struct kdbus_meta_process *process,
+				   struct user_namespace *ns, struct kdbus_buf *buf)
+{
+	struct kdbus_audit *at;
+
+	at = kdbus_buf_item(buf, KDBUS_ITEM_AUDIT, sizeof(*at));
+	if (at)
+		*at = (struct kdbus_audit){
+			.sessionid = process->sessionid,
+			.loginuid = from_kuid(ns, process->loginuid),
+		};
+}
+
+static void kdbus_meta_write_texts(const struct kdbus_meta_process *process, u64 mask,
+				   const struct kdbus_meta_reader *reader, struct kdbus_buf *buf)
+{
+	if (mask & KDBUS_ATTACH_EXE)
+		kdbus_meta_write_exe(process, reader->root, buf);
+	if (mask & KDBUS_ATTACH_CMDLINE)
+		kdbus_buf_item_str(buf, KDBUS_ITEM_CMDLINE, process->cmdline);
+	if (mask & KDBUS_ATTACH_CGROUP)
+		kdbus_buf_item_str(buf, KDBUS_ITEM_CGROUP, process->cgroup);
+	if (mask & KDBUS_ATTACH_CAPS)
+		kdbus_meta_write_caps(process, reader->user_ns, buf);
+	if (mask & KDBUS_ATTACH_SECLABEL)
+		kdbus_buf_item_str(buf, KDBUS_ITEM_SECLABEL, process->seclabel);
+	if (mask & KDBUS_ATTACH_AUDIT)
+		kdbus_meta_write_audit(process, reader->user_ns, buf);
+}
+
 /**
  * kdbus_meta_process_write() - write items that describe a thread
  * @process:	the thread
@@ -157,7 +432,13 @@ void kdbus_meta_process_write(const struct kdbus_meta_process *process, u64 mask
 		kdbus_buf_item_str(buf, KDBUS_ITEM_TID_COMM, process->tid_comm);
 	if (mask & KDBUS_ATTACH_PID_COMM)
 		kdbus_buf_item_str(buf, KDBUS_ITEM_PID_COMM, process->pid_comm);
+	if (mask & (KDBUS_META_COSTLY | KDBUS_ATTACH_CAPS))
+		kdbus_meta_write_texts(process, mask, reader, buf);
+	if (process->failed)
+		buf->failed = true;
 }
+
+/* ---- what HELLO remembers ---- */
 
 static int kdbus_meta_fake_creds(struct kdbus_meta_process *process,
 				 const struct kdbus_creds *creds)
@@ -229,11 +510,12 @@ int kdbus_meta_conn_init(struct kdbus_meta_conn *meta, const struct kdbus_item *
 	/* pids that are given are looked up, and so pinned */
 	meta->process.pinned = true;
 	meta->pid_ns = get_pid_ns(task_active_pid_ns(current));
+	get_fs_root(current->fs, &meta->root);
 	meta->faked = creds || pids || seclabel;
 	if (!meta->faked) {
 		kdbus_meta_process_current(&meta->process, KDBUS_META_PROCESS);
 		kdbus_meta_process_pin(&meta->process);
-		return 0;
+		return meta->process.failed ? -ENOMEM : 0;
 	}
 
 	if (creds) {
@@ -247,9 +529,10 @@ int kdbus_meta_conn_init(struct kdbus_meta_conn *meta, const struct kdbus_item *
 			return ret;
 	}
 	if (seclabel) {
-		meta->seclabel = kstrdup(seclabel->str, GFP_KERNEL_ACCOUNT);
-		if (!meta->seclabel)
+		meta->process.seclabel = kstrdup(seclabel->str, GFP_KERNEL_ACCOUNT);
+		if (!meta->process.seclabel)
 			return -ENOMEM;
+		meta->process.mask |= KDBUS_ATTACH_SECLABEL;
 	}
 	return 0;
 }
@@ -261,7 +544,7 @@ int kdbus_meta_conn_init(struct kdbus_meta_conn *meta, const struct kdbus_item *
 void kdbus_meta_conn_release(struct kdbus_meta_conn *meta)
 {
 	kdbus_meta_process_release(&meta->process);
-	kfree(meta->seclabel);
+	path_put(&meta->root);
 	if (meta->pid_ns)
 		put_pid_ns(meta->pid_ns);
 }
@@ -277,6 +560,7 @@ struct kdbus_meta_reader kdbus_meta_reader_of(const struct kdbus_conn *conn)
 	return (struct kdbus_meta_reader){
 		.user_ns = conn->cred->user_ns,
 		.pid_ns = conn->meta.pid_ns,
+		.root = &conn->meta.root,
 	};
 }
 
@@ -352,8 +636,6 @@ void kdbus_meta_conn_write(struct kdbus_conn *conn, u64 mask,
 			   const struct kdbus_meta_reader *reader, struct kdbus_buf *buf)
 {
 	kdbus_meta_process_write(&conn->meta.process, mask, reader, buf);
-	if (mask & KDBUS_ATTACH_SECLABEL && conn->meta.seclabel)
-		kdbus_buf_item_str(buf, KDBUS_ITEM_SECLABEL, conn->meta.seclabel);
 	if (mask & KDBUS_ATTACH_NAMES)
 		kdbus_meta_conn_write_names(conn, buf);
 	if (mask & KDBUS_ATTACH_CONN_DESCRIPTION && conn->description)

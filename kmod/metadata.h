@@ -12,10 +12,17 @@
  * A connection made for somebody else (a proxy's client) has faked metadata:
  * only what HELLO was given exists, and messages from it carry no process
  * metadata at all.
+ *
+ * What costs a search, a lock or an allocation - the executable, the command
+ * line, the cgroup, the security label - is only looked at if somebody asks for
+ * it. Credentials, capabilities and texts are information for whoever gets them,
+ * not authority. The module parameter attach_flags_mask withholds any of it from
+ * everybody.
  */
 #ifndef KDBUS_METADATA_H
 #define KDBUS_METADATA_H
 
+#include <linux/path.h>
 #include <linux/sched.h>
 #include <linux/types.h>
 #include <linux/uidgid.h>
@@ -23,6 +30,7 @@
 #include <linux/kdbus.h>
 
 struct cred;
+struct file;
 struct kdbus_buf;
 struct kdbus_conn;
 struct pid;
@@ -32,55 +40,78 @@ struct user_namespace;
 /* Metadata that describes a process; the rest describes connection or message. */
 #define KDBUS_META_PROCESS							\
 	(KDBUS_ATTACH_CREDS | KDBUS_ATTACH_PIDS | KDBUS_ATTACH_AUXGROUPS |	\
-	 KDBUS_ATTACH_TID_COMM | KDBUS_ATTACH_PID_COMM)
+	 KDBUS_ATTACH_TID_COMM | KDBUS_ATTACH_PID_COMM | KDBUS_ATTACH_EXE |	\
+	 KDBUS_ATTACH_CMDLINE | KDBUS_ATTACH_CGROUP | KDBUS_ATTACH_CAPS |	\
+	 KDBUS_ATTACH_SECLABEL | KDBUS_ATTACH_AUDIT)
 
 /**
  * struct kdbus_meta_process - a thread, as metadata describes it
  * @mask:	KDBUS_ATTACH_* that is known of it
- * @pinned:	references are held to all that follows, not just to the parent
+ * @pinned:	references are held to @cred and @pid, not just to the parent
+ * @failed:	there was no memory for some of it
  * @uid:	real, effective, saved and file-system user id
  * @gid:	real, effective, saved and file-system group id
  * @cred:	credentials, for what is not above
  * @pid:	process, thread and parent process; each may be NULL
  * @tid_comm:	name of the thread
  * @pid_comm:	name of the process's first thread
+ * @exe:	executable, referenced
+ * @cmdline:	first argument
+ * @cgroup:	path in the cgroup hierarchy
+ * @seclabel:	security label
+ * @loginuid:	as audit knows it
+ * @sessionid:	as audit knows it
+ *
+ * Fields whose bit is not in @mask are not valid.
  */
 struct kdbus_meta_process {
 	u64 mask;
 	bool pinned;
+	bool failed;
 	kuid_t uid[4];
 	kgid_t gid[4];
 	const struct cred *cred;
 	struct pid *pid[3];
 	char tid_comm[TASK_COMM_LEN];
 	char pid_comm[TASK_COMM_LEN];
+	struct file *exe;
+	char *cmdline;
+	char *cgroup;
+	char *seclabel;
+	kuid_t loginuid;
+	u32 sessionid;
 };
 
 /**
  * struct kdbus_meta_conn - what a connection remembers of its HELLO
  * @process:	the thread that said HELLO, or what it was said to be
  * @faked:	the latter
- * @seclabel:	security label that was given, or NULL
  * @pid_ns:	pid namespace in which the connection sees others
+ * @root:	root directory from which it sees files
  */
 struct kdbus_meta_conn {
 	struct kdbus_meta_process process;
 	bool faked;
-	const char *seclabel;
 	struct pid_namespace *pid_ns;
+	struct path root;
 };
 
 /**
  * struct kdbus_meta_reader - in whose eyes metadata is written
  * @user_ns:	user namespace
  * @pid_ns:	pid namespace
+ * @root:	root directory
  */
 struct kdbus_meta_reader {
 	struct user_namespace *user_ns;
 	struct pid_namespace *pid_ns;
+	const struct path *root;
 };
 
+u64 kdbus_meta_mask(u64 mask);
+
 void kdbus_meta_process_current(struct kdbus_meta_process *process, u64 mask);
+void kdbus_meta_process_pin(struct kdbus_meta_process *process);
 void kdbus_meta_process_release(struct kdbus_meta_process *process);
 void kdbus_meta_process_write(const struct kdbus_meta_process *process, u64 mask,
 			      const struct kdbus_meta_reader *reader, struct kdbus_buf *buf);
