@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // messages.md 9 (metadata), for TIMESTAMP, CREDS, PIDS, AUXGROUPS, NAMES, TID_COMM, PID_COMM and
-// CONN_DESCRIPTION.
+// CONN_DESCRIPTION. (process.cpp has the rest.)
 #include "support.hpp"
 
 #include <sched.h>
