@@ -65,3 +65,26 @@ fetch() {
     [ "$(id -u)" != 0 ] || sandbox=(-o APT::Sandbox::User=root)
     apt-get "${sandbox[@]}" -o Acquire::Retries=3 download "$@" >&2
 }
+
+# What carries the root of a guest and its ports.
+needed_modules=(virtio_pci virtio_blk virtio_console squashfs overlay)
+
+# collect_modules ROOT RELEASE: the modules a guest with that kernel, unpacked in ROOT, needs before
+# it reaches its root, uncompressed in $work/modules and named in loading order.
+collect_modules() {
+    local module name target order=0
+    depmod -b "$1" "$2"
+    # Which modules are needed, in which order; those built in are not.
+    for module in "${needed_modules[@]}"; do
+        modprobe -d "$1" -S "$2" --show-depends "$module"
+    done | sed -n 's/^insmod //p' | awk '!seen[$1]++ { print $1 }' | while read -r module; do
+        order=$((order + 1))
+        name=$(basename "${module%.xz}")
+        target=$(printf '%s/modules/%02d-%s' "$work" "$order" "$name")
+        # From 6.12 on modules are compressed.
+        case $module in
+            *.xz) xz -dc "$module" >"$target" ;;
+            *) cp "$module" "$target" ;;
+        esac
+    done
+}

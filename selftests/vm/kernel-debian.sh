@@ -2,9 +2,6 @@
 # shellcheck shell=bash
 # Debian's own kernels, unpacked beside the host's. Sourced by `kernel`.
 
-# What carries the root of a guest and its ports.
-needed_modules=(virtio_pci virtio_blk virtio_console squashfs overlay)
-
 # Field $2 of package $1 (NAME or NAME=VERSION), as apt knows it.
 field() {
     { apt-cache show --no-all-versions "$1" 2>/dev/null || true; } | sed -n "s/^$2: //p;T;q"
@@ -69,7 +66,7 @@ download() {
 
 # Make $product from the downloaded packages.
 unpack() {
-    local headers=linux-headers-$release package module order=0
+    local headers=linux-headers-$release package
     for package in "$work"/download/*.deb; do
         dpkg-deb -x "$package" "$work"
     done
@@ -81,19 +78,7 @@ unpack() {
     ln -s "usr/src/$headers" "$work/headers"
     sed -i "s|/usr/src/|$product/usr/src/|g" "$work/headers/Makefile"
 
-    # Which modules are needed, in which order; those built in are not.
-    depmod -b "$work" "$release"
-    for package in "${needed_modules[@]}"; do
-        modprobe -d "$work" -S "$release" --show-depends "$package"
-    done | sed -n 's/^insmod //p' | awk '!seen[$1]++ { print $1 }' | while read -r module; do
-        order=$((order + 1))
-        package=$(printf '%s/modules/%02d-%s' "$work" "$order" "$(basename "${module%.xz}")")
-        # From 6.12 on modules are compressed.
-        case $module in
-            *.xz) xz -dc "$module" >"$package" ;;
-            *) cp "$module" "$package" ;;
-        esac
-    done
+    collect_modules "$work" "$release"
     rm -r "$work/boot" "$work/lib"
     finish "$product"
 }
