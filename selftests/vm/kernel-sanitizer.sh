@@ -10,15 +10,19 @@ candidate() {
 # The unpacked source of series $1, in $source.
 prepare_source() {
     local package=linux-source-$1 version
-    lock "source of Linux $1"
     version=$(candidate "$package")
+    source=$cache/source/${package}_$version
+    # Nobody needs to wait for those who build a kernel from it.
+    if [ -n "$version" ] && [ -d "$source" ]; then
+        return
+    fi
+    lock "source of Linux $1"
     if [ -z "$version" ]; then
         source=$(find "$cache/source" -mindepth 1 -maxdepth 1 -name "${package}_*" 2>/dev/null |
             sort -V | tail -n 1)
         [ -n "$source" ] || die "apt knows no package $package: run apt-get update"
         return
     fi
-    source=$cache/source/${package}_$version
     [ ! -d "$source" ] || return 0
     say "Fetching and unpacking $package $version (about 150 MB, 1.7 GB unpacked)"
     begin "$source"
