@@ -17,13 +17,12 @@
 #ifndef KDBUS_FILES_H
 #define KDBUS_FILES_H
 
+#include <linux/fs.h>
 #include <linux/refcount.h>
 #include <linux/types.h>
 
 #include <linux/kdbus.h>
 
-struct file;
-struct file_operations;
 struct kdbus_slice;
 struct kdbus_user;
 

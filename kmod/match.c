@@ -519,8 +519,8 @@ static void kdbus_match_walk_bit(struct kdbus_match_walk *walk,
 	cond_resched();
 }
 
-static struct kdbus_match_memo __rcu **kdbus_match_memo_slot(struct kdbus_bus *bus,
-							     const struct kdbus_bloom_filter *filter)
+static struct kdbus_match_memo __rcu **
+kdbus_match_memo_slot(struct kdbus_bus *bus, const struct kdbus_bloom_filter *filter)
 {
 	u32 hash = jhash2((const u32 *)filter->data, bus->bloom.size / sizeof(u32),
 			  filter->generation);

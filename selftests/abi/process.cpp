@@ -58,7 +58,10 @@ std::string own_label() {
 
 // last_cap, then the four sets.
 std::vector<u32> own_caps() {
-    std::vector<u32> words = {static_cast<u32>(std::stoul(slurp("/proc/sys/kernel/cap_last_cap")))};
+    u32 last = 0;
+    while (prctl(PR_CAPBSET_READ, last + 1) >= 0)
+        last++;
+    std::vector<u32> words = {last};
     for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd"}) {
         const u64 value = std::stoull(status(set), nullptr, 16);
         words.push_back(static_cast<u32>(value));
