@@ -2,7 +2,6 @@
 // abi.md 6.4 (HELLO), 5.3 (privilege) and the limit of connections in 12.
 #include "support.hpp"
 
-#include <linux/capability.h>
 #include <sched.h>
 
 using namespace test;
@@ -21,27 +20,6 @@ int hello(const Bus& bus, Command<kdbus_cmd_hello> c) {
 int hello(const Bus& bus, const HelloOptions& options) {
     return hello(bus, hello_command(options));
 }
-
-// Drops CAP_IPC_OWNER from the effective set of the calling thread until the end of the scope.
-class WithoutIpcOwner {
-public:
-    WithoutIpcOwner() {
-        REQUIRE(syscall(SYS_capget, &header_, saved_) == 0);
-        __user_cap_data_struct data[2] = {saved_[0], saved_[1]};
-        data[0].effective &= ~(1u << CAP_IPC_OWNER);
-        REQUIRE(syscall(SYS_capset, &header_, data) == 0);
-    }
-    ~WithoutIpcOwner() {
-        if (syscall(SYS_capset, &header_, saved_) != 0)
-            std::abort();
-    }
-    WithoutIpcOwner(const WithoutIpcOwner&) = delete;
-    WithoutIpcOwner& operator=(const WithoutIpcOwner&) = delete;
-
-private:
-    __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
-    __user_cap_data_struct saved_[2]{};
-};
 
 Bus bus_of(uid_t uid) {
     AsUser user(uid);

@@ -4,6 +4,7 @@
 // checks more than that its own set-up succeeded.
 #pragma once
 
+#include <linux/capability.h>
 #include <linux/kdbus.h>
 
 #include <catch2/catch.hpp>
@@ -379,6 +380,8 @@ struct HelloOptions {
     std::optional<kdbus_creds> creds{};
     std::optional<kdbus_pids> pids{};
     std::optional<std::string> seclabel{};
+    std::optional<std::string> name{};
+    std::vector<kdbus_policy_access> grants{};
     bool free_result = true;
 };
 
@@ -396,6 +399,10 @@ inline Command<kdbus_cmd_hello> hello_command(const HelloOptions& o = {}) {
         c.object(KDBUS_ITEM_PIDS, *o.pids);
     if (o.seclabel)
         c.text(KDBUS_ITEM_SECLABEL, *o.seclabel);
+    if (o.name)
+        c.text(KDBUS_ITEM_NAME, *o.name);
+    for (const kdbus_policy_access& grant : o.grants)
+        c.object(KDBUS_ITEM_POLICY_ACCESS, grant);
     return c;
 }
 
@@ -428,7 +435,8 @@ public:
         void* map = mmap(nullptr, hello.pool_size, PROT_READ, MAP_SHARED, fd_.get(), 0);
         must(map != MAP_FAILED, "map != MAP_FAILED");
         pool_ = static_cast<const std::uint8_t*>(map);
-        if (options.free_result)
+        // A policy holder may not free anything.
+        if (options.free_result && !(options.flags & KDBUS_HELLO_POLICY_HOLDER))
             must(free(hello.offset) == 0, "free(hello.offset) == 0");
     }
     Connection(Connection&& other) noexcept
@@ -658,22 +666,35 @@ public:
     Fd owner;
 };
 
-// Makes the calling thread another user (real, effective, file-system ids and no supplementary
+// Real and effective ids and supplementary groups of a thread.
+struct Identity {
+    Identity(uid_t id) : Identity(id, id) {}
+    Identity(uid_t real, uid_t effective, std::vector<gid_t> supplementary = {})
+        : Identity(real, effective, real, effective, std::move(supplementary)) {}
+    Identity(uid_t ruid, uid_t effective_uid, gid_t rgid, gid_t effective_gid,
+             std::vector<gid_t> supplementary = {})
+        : uid(ruid), euid(effective_uid), gid(rgid), egid(effective_gid),
+          groups(std::move(supplementary)) {}
+
+    uid_t uid, euid;
+    gid_t gid, egid;
+    std::vector<gid_t> groups;
+};
+
+// Makes the calling thread another user (real, effective, file-system ids and supplementary
 // groups) until the end of the scope. The saved ids stay 0, as the way back.
 class AsUser {
 public:
-    explicit AsUser(uid_t uid) : AsUser(uid, uid) {}
-    AsUser(uid_t real, uid_t effective, std::vector<gid_t> groups = {}) {
+    AsUser(uid_t real, uid_t effective, std::vector<gid_t> groups = {})
+        : AsUser(Identity(real, effective, std::move(groups))) {}
+    explicit AsUser(const Identity& who) {
         const long n = syscall(SYS_getgroups, 0, nullptr);
         saved_.resize(static_cast<std::size_t>(n));
         must(syscall(SYS_getgroups, n, saved_.data()) == n,
              "syscall(SYS_getgroups, n, saved_.data()) == n");
-        must(syscall(SYS_setgroups, groups.size(), groups.data()) == 0,
-             "syscall(SYS_setgroups, groups.size(), groups.data()) == 0");
-        must(syscall(SYS_setresgid, real, effective, 0) == 0,
-             "syscall(SYS_setresgid, real, effective, 0) == 0");
-        must(syscall(SYS_setresuid, real, effective, 0) == 0,
-             "syscall(SYS_setresuid, real, effective, 0) == 0");
+        must(syscall(SYS_setgroups, who.groups.size(), who.groups.data()) == 0, "setgroups");
+        must(syscall(SYS_setresgid, who.gid, who.egid, 0) == 0, "setresgid");
+        must(syscall(SYS_setresuid, who.uid, who.euid, 0) == 0, "setresuid");
     }
     AsUser(const AsUser&) = delete;
     AsUser& operator=(const AsUser&) = delete;
@@ -687,9 +708,107 @@ private:
     std::vector<gid_t> saved_;
 };
 
-inline Connection connect_as(const Bus& bus, uid_t uid, const HelloOptions& options = {}) {
-    AsUser user(uid);
-    return bus.connect(options);
+// Calls `fn` with other credentials.
+template <class F>
+auto as(const Identity& who, F fn) {
+    AsUser user(who);
+    return fn();
+}
+
+// Drops CAP_IPC_OWNER from the effective set of the calling thread until the end of the scope.
+class WithoutIpcOwner {
+public:
+    WithoutIpcOwner() {
+        must(syscall(SYS_capget, &header_, saved_) == 0, "capget");
+        __user_cap_data_struct data[2] = {saved_[0], saved_[1]};
+        data[0].effective &= ~(1u << CAP_IPC_OWNER);
+        must(syscall(SYS_capset, &header_, data) == 0, "capset");
+    }
+    ~WithoutIpcOwner() {
+        if (syscall(SYS_capset, &header_, saved_) != 0)
+            std::abort();
+    }
+    WithoutIpcOwner(const WithoutIpcOwner&) = delete;
+    WithoutIpcOwner& operator=(const WithoutIpcOwner&) = delete;
+
+private:
+    __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct saved_[2]{};
+};
+
+// Policy: who may do what, and entries of a database.
+using Grants = std::vector<kdbus_policy_access>;
+
+inline kdbus_policy_access for_user(u64 uid, u64 access) {
+    return {KDBUS_POLICY_ACCESS_USER, access, uid};
+}
+inline kdbus_policy_access for_group(u64 gid, u64 access) {
+    return {KDBUS_POLICY_ACCESS_GROUP, access, gid};
+}
+inline kdbus_policy_access for_world(u64 access) {
+    return {KDBUS_POLICY_ACCESS_WORLD, access, 0};
+}
+
+struct Entry {
+    std::string name;
+    Grants grants;
+};
+
+// ENDPOINT_UPDATE, or UPDATE of a policy holder.
+inline Plain policy_command(const std::vector<Entry>& entries) {
+    Plain c;
+    for (const Entry& entry : entries) {
+        c.text(KDBUS_ITEM_NAME, entry.name);
+        for (const kdbus_policy_access& grant : entry.grants)
+            c.object(KDBUS_ITEM_POLICY_ACCESS, grant);
+    }
+    return c;
+}
+
+inline Plain endpoint_command(std::string_view name, u64 flags = 0) {
+    Plain c;
+    c->flags = flags;
+    c.text(KDBUS_ITEM_MAKE_NAME, name);
+    return c;
+}
+
+// A custom endpoint; it admits everybody, unless told otherwise, to an empty policy.
+class Endpoint {
+public:
+    explicit Endpoint(const Bus& bus, const std::vector<Entry>& entries = {},
+                      u64 flags = KDBUS_MAKE_ACCESS_WORLD)
+        : name(unique_bus_name()), directory(bus.directory()), owner(bus.open()) {
+        auto c = endpoint_command(name, flags);
+        const int error = command(owner.get(), KDBUS_CMD_ENDPOINT_MAKE, c.address());
+        must(error == 0, "ENDPOINT_MAKE " + name, error);
+        if (!entries.empty())
+            must(update(entries) == 0, "ENDPOINT_UPDATE");
+    }
+
+    int update(Plain c) const {
+        return command(owner.get(), KDBUS_CMD_ENDPOINT_UPDATE, c.address());
+    }
+    int update(const std::vector<Entry>& entries) const { return update(policy_command(entries)); }
+
+    std::string path() const { return directory + "/" + name; }
+    Fd open(int flags = O_RDWR | O_CLOEXEC) const { return open_node(path(), flags); }
+    Connection connect(const HelloOptions& options = {}) const {
+        return Connection(open(), options);
+    }
+    void close() { owner.reset(); }
+
+    std::string name, directory;
+    Fd owner;
+};
+
+// A connection to a bus or endpoint, opened and made by another user.
+template <class Where>
+Connection connect_as(const Where& where, const Identity& who, const HelloOptions& options = {}) {
+    return as(who, [&] { return where.connect(options); });
+}
+
+inline Connection hold(const Bus& bus, const std::string& name, const Grants& grants = {}) {
+    return bus.connect({.flags = KDBUS_HELLO_POLICY_HOLDER, .name = name, .grants = grants});
 }
 
 // Credentials for HELLO that name one uid throughout.
