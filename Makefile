@@ -13,6 +13,8 @@ DESTDIR ?=
 HEADERS ?= /lib/modules/$(shell uname -r)/build
 
 BUILD_TYPE ?= RelWithDebInfo
+# How long `make fuzz` runs.
+SECONDS ?= 120
 # Whether the C++ tests are built, too.
 TESTS ?= OFF
 
@@ -28,7 +30,7 @@ module_directory = '$(DESTDIR)'/lib/modules/$$(sed -n 's/^.define UTS_RELEASE "\
 have_headers = [ -e '$(HEADERS)'/include/generated/utsrelease.h ]
 no_headers = echo "The module is not built: this kernel's headers are missing (on Debian: apt-get install linux-headers-$$(uname -r))."
 
-.PHONY: all user-space module install uninstall test test-sanitize demo shell clean clean-cache help
+.PHONY: all user-space module install uninstall test test-sanitize fuzz demo shell clean clean-cache help
 .PHONY: build-packages test-packages sanitize-packages sanitized-user-space stage
 
 # One step after the other: each uses all processors itself.
@@ -42,6 +44,7 @@ help:
 	@echo 'make shell           a shell in a guest with the bus running; Ctrl-D leaves it'
 	@echo '                     each with KERNEL=6.1 (default) or KERNEL=6.12, Debian kernels'
 	@echo 'make test-sanitize   the guest tests on kernels built with KASAN, lockdep, KCSAN'
+	@echo 'make fuzz            fuzz the module [SECONDS=120] [SEED=]; see selftests/fuzz/main.cpp'
 	@echo
 	@echo 'make                 build the module for the running kernel, and user space'
 	@echo 'make install         install them [PREFIX=/usr/local] [DESTDIR=]'
@@ -114,6 +117,15 @@ test-sanitize: sanitize-packages
 	@$(MAKE) --no-print-directory stage KERNEL=6.12-kasan TESTS=ON
 	@$(MAKE) --no-print-directory stage KERNEL=6.12-kcsan TESTS=ON
 	@$(vm)/test 6.12-kasan 6.12-kcsan
+
+# When it kills the kernel, the end of the journal tells with what.
+fuzz: sanitize-packages
+	@$(locked) '$(configure) -B build -DKDBUS_TESTS=ON >/dev/null && \
+		cmake --build build -j$(jobs) --target fuzz'
+	@mkdir -p build/vm
+	@$(vm)/run --kernel 6.12-kasan --timeout $$(($(SECONDS) + 300)) --append oops=panic \
+		--result build/vm/fuzz.journal -- '$(CURDIR)'/build/selftests/fuzz/fuzz --journal 3 \
+		--seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 demo: stage
 	@selftests/demo/run $(KERNEL)
