@@ -437,7 +437,7 @@ static int kdbus_message_deliver(struct kdbus_message *message, struct kdbus_con
 
 	entry->name = kdbus_name_ref_entry(name);
 	entry->reply = reply ? kdbus_reply_get(reply) : NULL;
-	ret = kdbus_queue_publish(dst, entry);
+	ret = kdbus_queue_publish(dst, entry, true);
 	if (ret < 0)
 		kdbus_queue_discard(dst, entry);
 	return ret;
@@ -551,10 +551,12 @@ static int kdbus_message_plain(struct kdbus_message *message, struct kdbus_conn 
 	return kdbus_message_deliver(message, dst, name, NULL);
 }
 
-static int kdbus_message_reply(struct kdbus_message *message, struct kdbus_conn *dst)
+static int kdbus_message_reply(struct kdbus_message *message, struct kdbus_conn *dst,
+			       struct kdbus_name_entry *name)
 {
 	struct kdbus_queue_entry *entry;
 	struct kdbus_reply *reply;
+	bool sync;
 	int ret;
 
 	reply = kdbus_reply_claim(dst, message->src, message->msg->cookie_reply);
@@ -562,23 +564,27 @@ static int kdbus_message_reply(struct kdbus_message *message, struct kdbus_conn 
 		return kdbus_conn_is_dead(dst) ? -ECONNRESET : -EBADSLT;
 
 	kdbus_message_copy_to_monitors(message);
-	if (!reply->sync) {
+	sync = reply->sync;
+	if (!sync)
 		/* once it has the reply, the caller may call again */
 		kdbus_reply_put(reply);
-		return kdbus_message_deliver(message, dst, NULL, NULL);
-	}
 
 	entry = kdbus_message_prepare(message, dst);
 	if (IS_ERR(entry)) {
 		ret = PTR_ERR(entry);
-		kdbus_reply_complete(reply, NULL, ret == -ECOMM ? -EREMOTEIO : ret);
+		if (sync)
+			kdbus_reply_complete(reply, NULL, ret == -ECOMM ? -EREMOTEIO : ret);
 		goto put;
 	}
-	ret = kdbus_reply_complete(reply, entry, 0);
+
+	/* what was sent to a name passes to its activator unread, a reply too */
+	entry->name = kdbus_name_ref_entry(name);
+	ret = sync ? kdbus_reply_complete(reply, entry, 0) : kdbus_queue_publish(dst, entry, false);
 	if (ret < 0)
 		kdbus_queue_discard(dst, entry);
 put:
-	kdbus_reply_put(reply);
+	if (sync)
+		kdbus_reply_put(reply);
 	return ret;
 }
 
@@ -629,7 +635,7 @@ static int kdbus_message_try_unicast(struct kdbus_message *message, struct kdbus
 	if (msg->flags & KDBUS_MSG_SIGNAL)
 		ret = kdbus_message_signal(message, dst, name);
 	else if (!(msg->flags & KDBUS_MSG_EXPECT_REPLY) && msg->cookie_reply != 0)
-		ret = kdbus_message_reply(message, dst);
+		ret = kdbus_message_reply(message, dst, name);
 	else if (!kdbus_policy_may_talk(message->src, current_cred(), dst))
 		ret = -EPERM;
 	else if (msg->flags & KDBUS_MSG_EXPECT_REPLY)

@@ -177,7 +177,7 @@ static int kdbus_event_deliver(struct kdbus_conn *conn, const struct kdbus_buf *
 
 	ret = kdbus_slice_write(entry->slice, 0, buf->data, buf->len);
 	if (ret == 0)
-		ret = kdbus_queue_publish(conn, entry);
+		ret = kdbus_queue_publish(conn, entry, false);
 	if (ret < 0)
 		kdbus_queue_discard(conn, entry);
 	return ret;

@@ -236,15 +236,17 @@ static void kdbus_queue_add(struct kdbus_conn *conn, struct kdbus_queue_entry *e
 
 /**
  * kdbus_queue_publish() - make a message receivable
- * @conn:	the receiver, who must still own the name it was sent to, if any
+ * @conn:	the receiver
  * @entry:	what was reserved, completely written
+ * @owner:	@conn must still own the name it was sent to, if any; a reply reaches
+ *		its caller all the same
  *
  * If the entry is a call, the receiver owes the reply from here on.
  *
  * Return: 0, -ECONNRESET if the receiver has ended, or -EREMCHG if it lost
  * the name. Then the entry is still the caller's.
  */
-int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry)
+int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry, bool owner)
 {
 	const struct kdbus_name_entry *name = entry->name;
 	int ret = 0;
@@ -252,7 +254,7 @@ int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry
 	spin_lock(&conn->lock);
 	if (conn->dead)
 		ret = -ECONNRESET;
-	else if (name && (rcu_access_pointer(name->owner) != conn || name->moving))
+	else if (owner && name && (rcu_access_pointer(name->owner) != conn || name->moving))
 		ret = -EREMCHG;
 	if (ret == 0)
 		kdbus_queue_add(conn, entry);

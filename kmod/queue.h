@@ -97,7 +97,7 @@ void kdbus_queue_flush(struct kdbus_conn *conn);
 struct kdbus_queue_entry *kdbus_queue_reserve(struct kdbus_conn *conn, struct kdbus_user *user,
 					      size_t size, struct kdbus_files *files);
 void kdbus_queue_discard(struct kdbus_conn *conn, struct kdbus_queue_entry *entry);
-int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry);
+int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry, bool owner);
 void kdbus_queue_collect(struct kdbus_conn *conn, const struct kdbus_name_entry *name,
 			 struct list_head *mail);
 void kdbus_queue_move(struct kdbus_conn *from, struct kdbus_conn *to, struct list_head *mail);
