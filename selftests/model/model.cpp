@@ -156,6 +156,15 @@ std::vector<u64> Pool::claimed() const {
     return offsets;
 }
 
+// Every slice: where it is, of what size, and who holds it.
+std::string Pool::text() const {
+    std::ostringstream out;
+    for (const auto& [offset, slice] : slices_)
+        out << ' ' << offset << '+' << slice.size << (slice.holders & kernel ? "k" : "")
+            << (slice.holders & user ? "u" : "");
+    return out.str();
+}
+
 // ---- names (abi 9.1) ----
 
 bool valid_name(const std::string& name, bool wildcard) {

@@ -113,6 +113,7 @@ public:
     void release(u64 offset, Holder holder);
     int free(u64 offset);
     std::vector<u64> claimed() const;
+    std::string text() const;
 
 private:
     struct Slice {

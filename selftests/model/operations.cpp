@@ -156,13 +156,33 @@ void Round::begin(const std::string& text) {
 }
 
 Result Round::compare(const Result& module, const Result& model) {
-    if (!(module == model))
-        throw Disagreement("module: " + module.text() + "\nmodel:  " + model.text());
+    if (!(module == model)) {
+        throw Disagreement("module: " + module.text() + "\nmodel:  " + model.text() + "\n" +
+                           aftermath());
+    }
     history_.back() += "  -> " + (model.error ? std::string(strerrorname_np(model.error)) : "0");
     if (model.id)
         history_.back() += " id " + std::to_string(model.id);
     compare_events();
     return model;
+}
+
+// What every peer has in its pool, and what it still receives.
+std::string Round::aftermath() {
+    std::ostringstream out;
+    for (std::size_t i = 0; i < bus_.peers().size(); i++) {
+        const Peer& p = *bus_.peers()[i];
+        if (!p.alive || p.is(KDBUS_HELLO_POLICY_HOLDER))
+            continue;
+        out << "peer " << i << ": pool" << p.pool.text() << "; model's queue";
+        for (const Mail& mail : p.queue)
+            out << ' ' << mail.offset << '+' << mail.content.size();
+        out << "; module's queue";
+        for (Result r; (r = module_.recv(i, 0, 0)).error == 0;)
+            out << ' ' << r.offset << '+' << r.size;
+        out << '\n';
+    }
+    return out.str();
 }
 
 void Round::compare_events() {
@@ -307,13 +327,15 @@ Send Round::message() {
         m.parts.push_back({Part::fds, 1 + below(chance(5) ? 20 : 6)});
     // What the header rules refuse.
     if (chance(1))
-        m.last = 7;
-    if (chance(1))
         m.payload_type = KDBUS_PAYLOAD_KERNEL;
     if (chance(1))
         m.flags ^= u64{1} << below(3);
-    if (chance(1))
-        m.sync = !m.sync && !(m.flags & KDBUS_MSG_EXPECT_REPLY);
+    // Nothing that would wait, or time out.
+    if (!(m.flags & KDBUS_MSG_EXPECT_REPLY)) {
+        if (chance(1))
+            m.last = 7;
+        m.sync = chance(1);
+    }
     return m;
 }
 

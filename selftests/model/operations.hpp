@@ -87,6 +87,7 @@ private:
 
     void begin(const std::string& text);
     Result compare(const Result& module, const Result& model);
+    std::string aftermath();
     void compare_events();
 
     std::mt19937_64 random_;
