@@ -103,7 +103,8 @@ static char *kdbus_meta_cgroup(struct kdbus_meta_process *process)
 	rcu_read_lock();
 	len = kernfs_path_from_node(task_dfl_cgroup(current)->kn, NULL, text, PATH_MAX);
 	rcu_read_unlock();
-	if (len > 0 && len < PATH_MAX)
+	/* some kernels return no more than fits: a full buffer may be cut off */
+	if (len > 0 && len < PATH_MAX - 1)
 		kept = kdbus_meta_text(process, kstrdup(text, GFP_KERNEL_ACCOUNT));
 	kfree(text);
 	return kept;
@@ -299,7 +300,10 @@ static void kdbus_meta_write_auxgroups(const struct kdbus_meta_process *process,
 		at[i] = from_kgid_munged(ns, groups->gid[i]);
 }
 
-/* The executable's path, if the running thread and the reader share the root. */
+/*
+ * The executable's path, if the running thread and the reader share the root,
+ * and if it can be reached from there.
+ */
 static void kdbus_meta_write_exe(const struct kdbus_meta_process *process, const struct path *root,
 				 struct kdbus_buf *buf)
 {
@@ -310,7 +314,7 @@ static void kdbus_meta_write_exe(const struct kdbus_meta_process *process, const
 	get_fs_root(current->fs, &own);
 	shared = path_equal(&own, root);
 	path_put(&own);
-	if (!shared)
+	if (!shared || !path_is_under(&process->exe->f_path, root))
 		return;
 
 	text = kmalloc(PATH_MAX, GFP_KERNEL);
