@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// messages.md 9.2-9.4: EXE, CMDLINE, CGROUP, CAPS, SECLABEL and AUDIT, which describe a process; the
-// order of all kinds; the module parameter that withholds metadata.
+// messages.md 9.2-9.4: EXE, CMDLINE, CGROUP, CAPS, SECLABEL and AUDIT, which describe a process;
+// the order of all kinds; the module parameter that withholds metadata.
 #include "support.hpp"
 
 #include <fstream>
@@ -121,6 +121,15 @@ std::pair<char*, char*> argument_area() {
             reinterpret_cast<char*>(std::stoull(fields.at(46)))};
 }
 
+// Moves this process's argument area to `n` bytes at `at`.
+int set_arguments(const void* at, std::size_t n) {
+    const unsigned long start = reinterpret_cast<unsigned long>(at);
+    if (prctl(PR_SET_MM, PR_SET_MM_ARG_START, start, 0, 0) ||
+        prctl(PR_SET_MM, PR_SET_MM_ARG_END, start + n, 0, 0))
+        return errno;
+    return 0;
+}
+
 struct WithheldMetadata {
     explicit WithheldMetadata(u64 mask) : before(slurp(parameter)) {
         std::ofstream(parameter) << mask;
@@ -152,16 +161,24 @@ TEST_CASE("messages 9.2/6-11 what describes a process, against what /proc says o
 
 TEST_CASE("messages 9.2 all kinds, in order") {
     Bus bus;
-    Connection sender = bus.connect({.description = "d"}), receiver = bus.connect({.recv = all_ones});
+    Connection sender = bus.connect({.description = "d"}),
+               receiver = bus.connect({.recv = all_ones});
     REQUIRE(sender.acquire("a.b") == 0);
     REQUIRE(sender.send(Message(receiver.id())) == 0);
-    std::vector<u64> expected = {KDBUS_ITEM_CREDS,      KDBUS_ITEM_PIDS,
-                                 KDBUS_ITEM_AUXGROUPS,  KDBUS_ITEM_TID_COMM,
-                                 KDBUS_ITEM_PID_COMM,   KDBUS_ITEM_EXE,
-                                 KDBUS_ITEM_CMDLINE,    KDBUS_ITEM_CGROUP,
-                                 KDBUS_ITEM_CAPS,       KDBUS_ITEM_SECLABEL,
-                                 KDBUS_ITEM_AUDIT,      KDBUS_ITEM_OWNED_NAME,
-                                 KDBUS_ITEM_CONN_DESCRIPTION, KDBUS_ITEM_TIMESTAMP};
+    std::vector<u64> expected = {KDBUS_ITEM_CREDS,
+                                 KDBUS_ITEM_PIDS,
+                                 KDBUS_ITEM_AUXGROUPS,
+                                 KDBUS_ITEM_TID_COMM,
+                                 KDBUS_ITEM_PID_COMM,
+                                 KDBUS_ITEM_EXE,
+                                 KDBUS_ITEM_CMDLINE,
+                                 KDBUS_ITEM_CGROUP,
+                                 KDBUS_ITEM_CAPS,
+                                 KDBUS_ITEM_SECLABEL,
+                                 KDBUS_ITEM_AUDIT,
+                                 KDBUS_ITEM_OWNED_NAME,
+                                 KDBUS_ITEM_CONN_DESCRIPTION,
+                                 KDBUS_ITEM_TIMESTAMP};
     if (own_label().empty())
         expected.erase(std::find(expected.begin(), expected.end(), u64{KDBUS_ITEM_SECLABEL}));
     CHECK(types(receiver.take().items()) == expected);
@@ -255,8 +272,10 @@ TEST_CASE("messages 9.3 CAPS, translated into the receiver's user namespace") {
             const u64 id = c.id();
             if (write(ids.write.get(), &id, 8) != 8)
                 return 2;
-            auto next = [&] { return c.readable(10'000) ? sets(c.take().get(KDBUS_ITEM_CAPS))
-                                                        : std::vector<u64>{}; };
+            auto next = [&] {
+                return c.readable(10'000) ? sets(c.take().get(KDBUS_ITEM_CAPS))
+                                          : std::vector<u64>{};
+            };
             const u64 all = known_caps();
             // From effective uid 1000: all ones if the namespace is its own, else verbatim.
             if (next() != (owner == 1000 ? std::vector<u64>{0, all, all, all}
@@ -298,6 +317,214 @@ TEST_CASE("messages 9.2/11 AUDIT: a login id that is not mapped is unset") {
                 return slurp("/proc/self/loginuid") == "1234" ? sender.send(Message(id)) : 255;
             }) == 0);
     CHECK(receiver.wait() == 0);
+}
+
+TEST_CASE("messages 9.1 what a procfs of the receiver would not show, the sender must permit") {
+    Bus bus;
+    Connection denies = bus.connect(), permits = bus.connect({.send = all_ones});
+    // What is known of this process, as it sees it itself.
+    Connection own = bus.connect({.recv = all_ones});
+    REQUIRE(denies.send(Message(own.id())) == 0);
+    const std::vector<u64> whole = types(own.take().items());
+    CHECK(whole.size() > 10);
+    // A receiver in a child pid namespace cannot see this process.
+    Pipe ids;
+    Child child([&] {
+        if (unshare(CLONE_NEWPID))
+            return 1;
+        return in_child([&] {
+            Connection c = bus.connect({.recv = all_ones});
+            const u64 id = c.id();
+            if (write(ids.write.get(), &id, 8) != 8)
+                return 2;
+            if (!eventually([&] { return c.list(KDBUS_LIST_NAMES).size() == 1; }, 60'000))
+                return 3;
+            const std::vector<u64> base{KDBUS_ITEM_CREDS, KDBUS_ITEM_PIDS, KDBUS_ITEM_AUXGROUPS,
+                                        KDBUS_ITEM_TIMESTAMP};
+            if (types(c.take().items()) != base)
+                return 4;
+            return types(c.take().items()) == whole ? 0 : 5;
+        });
+    });
+    u64 id = 0;
+    REQUIRE(read(ids.read.get(), &id, 8) == 8);
+    REQUIRE(denies.send(Message(id)) == 0);
+    REQUIRE(permits.send(Message(id)) == 0);
+    REQUIRE(denies.acquire("both.sent") == 0);
+    CHECK(child.wait() == 0);
+}
+
+TEST_CASE("messages 9.2/6 EXE and CMDLINE of a program that was executed, and deleted") {
+    Bus bus;
+    Connection c =
+        bus.connect({.recv = KDBUS_ATTACH_EXE | KDBUS_ATTACH_CMDLINE | KDBUS_ATTACH_TID_COMM});
+    const std::string copy = "/tmp/kdbus-" + std::to_string(getpid());
+    // Sends an empty message over an inherited connection.
+    const std::string script =
+        "import ctypes,os,struct,sys\n"
+        "if sys.argv[3]=='gone': os.unlink('" +
+        copy +
+        "')\n"
+        "m=ctypes.create_string_buffer(struct.pack('=QQqQQQQQ',64,0,0,int(sys.argv[2]),0," +
+        std::to_string(payload_type) +
+        ",1,0))\n"
+        "s=ctypes.create_string_buffer(struct.pack('=7Q',56,0,0,ctypes.addressof(m),0,0,0))\n"
+        "send=ctypes.c_ulong(" +
+        std::to_string(KDBUS_CMD_SEND) +
+        ")\n"
+        "sys.exit(ctypes.CDLL(None).ioctl(int(sys.argv[1]),send,s) != 0)\n";
+    REQUIRE(sizeof(kdbus_msg) == 64);
+    REQUIRE(sizeof(kdbus_cmd_send) == 56);
+    REQUIRE(std::system(("cp -L /usr/bin/python3 " + copy).c_str()) == 0);
+    for (const char* mode : {"there", "gone"}) {
+        REQUIRE(in_child([&] {
+                    const std::string fd = std::to_string(dup(c.fd())), id = std::to_string(c.id());
+                    execl(copy.c_str(), "the first", "-I", "-c", script.c_str(), fd.c_str(),
+                          id.c_str(), mode, nullptr);
+                    return 1;
+                }) == 0);
+        const Received r = c.take();
+        CHECK(r.get(KDBUS_ITEM_EXE).text() ==
+              copy + (mode == std::string("gone") ? " (deleted)" : ""));
+        CHECK(r.get(KDBUS_ITEM_CMDLINE).text() == "the first");
+        CHECK(r.get(KDBUS_ITEM_TID_COMM).text() == copy.substr(5, 15));
+    }
+    CHECK(access(copy.c_str(), F_OK) != 0);
+}
+
+TEST_CASE("messages 9.2/6 EXE only if it can be reached from the shared root directory") {
+    Bus bus;
+    const u64 wanted = KDBUS_ATTACH_EXE | KDBUS_ATTACH_CMDLINE;
+    const std::vector<u64> rest{KDBUS_ITEM_CMDLINE};
+    Connection c = bus.connect();
+    CHECK(in_child([&] {
+              Fd fd = bus.open();
+              Fd root = open_node("/", O_RDONLY | O_DIRECTORY);
+              if (chroot("/tmp"))
+                  return 1;
+              Connection other(std::move(fd), {.recv = wanted});
+              // Shared, but the executable is not below it.
+              if (c.send(Message(other.id())) || types(other.take().items()) != rest)
+                  return 2;
+              // The receiver's root is the one it had at HELLO.
+              if (fchdir(root.get()) || chroot(".") || c.send(Message(other.id())))
+                  return 3;
+              return types(other.take().items()) == rest ? 0 : 4;
+          }) == 0);
+}
+
+TEST_CASE("messages 9.4/14.9 an odd argument area makes nothing fail, and nothing is cut") {
+    Bus bus;
+    Connection c = bus.connect({.recv = KDBUS_ATTACH_CMDLINE});
+    const std::string just(4094, 'x'), big(2 * page, 'x');
+    const std::vector<std::pair<std::string, std::optional<std::string>>> areas{
+        {std::string("one\0two\0", 8), "one"},
+        {std::string("\0one\0", 5), ""},
+        {just + '\0' + "two", just},
+        {"", std::nullopt},
+        {"no end", std::nullopt},
+        {big, std::nullopt},
+        {big + '\0', std::nullopt}};
+    for (const auto& [area, seen] : areas) {
+        CAPTURE(area.size());
+        CHECK(in_child([&, &area = area, &seen = seen] {
+                  void* at = mmap(nullptr, 3 * page, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                  std::memcpy(at, area.data(), area.size());
+                  if (set_arguments(at, area.size()))
+                      return 1;
+                  auto right = [&](const std::vector<Item>& items) {
+                      return seen ? items.size() == 1 && items[0].text() == *seen : items.empty();
+                  };
+                  // BUS_MAKE, HELLO and SEND.
+                  Bus other;
+                  Connection target = bus.connect({.send = all_ones});
+                  const Info info = c.info(target.id(), KDBUS_ATTACH_CMDLINE);
+                  if (!right(info.items()))
+                      return 2;
+                  if (c.send(Message(c.id())))
+                      return 3;
+                  const Received r = c.take();
+                  return right(r.items()) ? 0 : 4;
+              }) == 0);
+    }
+}
+
+TEST_CASE("messages 9.2/8 CGROUP is the sender's own, from the root of the hierarchy") {
+    Bus bus;
+    Connection c = bus.connect({.recv = KDBUS_ATTACH_CGROUP});
+    const std::string mount = "/sys/fs/cgroup", path = "/kdbus-" + std::to_string(getpid());
+    REQUIRE(mkdir((mount + path).c_str(), 0755) == 0);
+    const int rc = in_child([&] {
+        std::ofstream(mount + path + "/cgroup.procs") << getpid() << std::flush;
+        if (c.send(Message(c.id())))
+            return 1;
+        // Not translated to a cgroup namespace.
+        return unshare(CLONE_NEWCGROUP) ? 2 : c.send(Message(c.id()));
+    });
+    CHECK(eventually([&] { return rmdir((mount + path).c_str()) == 0; }));
+    REQUIRE(rc == 0);
+    CHECK(c.take().get(KDBUS_ITEM_CGROUP).text() == path);
+    CHECK(c.take().get(KDBUS_ITEM_CGROUP).text() == path);
+    REQUIRE(c.send(Message(c.id())) == 0);
+    CHECK(c.take().get(KDBUS_ITEM_CGROUP).text() == own_cgroup());
+}
+
+TEST_CASE("messages 9.3 CAPS: the owner of the namespace below the sender's decides, not that of "
+          "the reader's") {
+    Bus bus;
+    Connection sender = bus.connect();
+    const u64 known = known_caps();
+    const std::vector<u64> all{0, known, known, known};
+    Pipe up, down;
+    auto signal = [](const Pipe& to, u64 value) {
+        return write(to.write.get(), &value, 8) == 8;
+    };
+    auto await = [](const Pipe& from) {
+        u64 value = 0;
+        must(read(from.read.get(), &value, 8) == 8, "peer");
+        return value;
+    };
+    // Receivers in a namespace of user 1000 and in one of user 1001 below that.
+    Child child([&] {
+        if (syscall(SYS_setresgid, 1000, 1000, 1000) || syscall(SYS_setresuid, 1000, 1000, 1000) ||
+            unshare(CLONE_NEWUSER) || !signal(up, 1))
+            return 1;
+        await(down);
+        Connection first = bus.connect({.recv = KDBUS_ATTACH_CAPS});
+        if (syscall(SYS_setresuid, 1, 1, 1) || unshare(CLONE_NEWUSER))
+            return 2;
+        Connection second = bus.connect({.recv = KDBUS_ATTACH_CAPS});
+        if (!signal(up, first.id()) || !signal(up, second.id()))
+            return 3;
+        await(down);
+        const u64 euids[] = {0, 1000, 1001};
+        for (const Connection* c : {&first, &second}) {
+            for (u64 euid : euids) {
+                // Nothing is effective for users but root; permitted stays.
+                const std::vector<u64> own{0, known, euid == 0 ? known : 0, known};
+                const Received r = c->take();
+                if (sets(r.get(KDBUS_ITEM_CAPS)) != (euid == 1000 ? all : own))
+                    return 10 + static_cast<int>(euid % 10) + (c == &second ? 2 : 0);
+            }
+        }
+        return 0;
+    });
+    await(up);
+    std::ofstream("/proc/" + std::to_string(child.pid()) + "/uid_map") << "0 1000 2" << std::flush;
+    std::ofstream("/proc/" + std::to_string(child.pid()) + "/gid_map") << "0 1000 2" << std::flush;
+    REQUIRE(signal(down, 1));
+    const u64 first = await(up), second = await(up);
+    for (u64 id : {first, second}) {
+        for (uid_t euid : {0u, 1000u, 1001u}) {
+            CAPTURE(euid);
+            // Send with root's connection, to which everything is allowed.
+            AsUser user(0, euid);
+            REQUIRE(sender.send(Message(id)) == 0);
+        }
+    }
+    REQUIRE(signal(down, 1));
+    CHECK(child.wait() == 0);
 }
 
 TEST_CASE("design: the module parameter attach_flags_mask withholds metadata from everybody") {
