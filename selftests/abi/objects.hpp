@@ -47,13 +47,12 @@ inline Counters leftovers(const Counters& limits) {
 // Whether the interface knows this error; ENOENT belongs to open(2) only.
 inline bool is_interface_error(int error) {
     constexpr int errors[] = {
-        EPERM,      ESRCH,         EINTR,    ENXIO,     E2BIG,        EBADF,
-        EAGAIN,     ENOMEM,        EACCES,   EFAULT,    EBUSY,        EEXIST,
-        EINVAL,     EMFILE,        ENOTTY,   ETXTBSY,   EMLINK,       EPIPE,
-        EDOM,       ENAMETOOLONG,  EXFULL,   EBADSLT,   ECOMM,        EBADMSG,
-        ENOTUNIQ,   EBADFD,        EREMCHG,  EMSGSIZE,  EDESTADDRREQ, EOPNOTSUPP,
-        EADDRINUSE, EADDRNOTAVAIL, ENOBUFS,  ESHUTDOWN, ECONNRESET,   ETIMEDOUT,
-        EREMOTEIO,  EMEDIUMTYPE,   ECANCELED};
+        EPERM,        ESRCH,      EINTR,       ENXIO,         E2BIG,   EBADF,        EAGAIN,
+        ENOMEM,       EACCES,     EFAULT,      EBUSY,         EEXIST,  EINVAL,       EMFILE,
+        ENOTTY,       ETXTBSY,    EMLINK,      EPIPE,         EDOM,    ENAMETOOLONG, EXFULL,
+        EBADSLT,      ECOMM,      EBADMSG,     ENOTUNIQ,      EBADFD,  EREMCHG,      EMSGSIZE,
+        EDESTADDRREQ, EOPNOTSUPP, EADDRINUSE,  EADDRNOTAVAIL, ENOBUFS, ESHUTDOWN,    ECONNRESET,
+        ETIMEDOUT,    EREMOTEIO,  EMEDIUMTYPE, ECANCELED};
     return std::find(std::begin(errors), std::end(errors), error) != std::end(errors);
 }
 

@@ -65,7 +65,8 @@ void sleep_us(long us) {
 // Lets a signal disturb the calling thread again and again, so that no system call blocks for good.
 void start_ticking() {
     struct sigaction action {};
-    action.sa_handler = [](int) {};
+    action.sa_handler = [](int) {
+    };
     sigaction(SIGUSR1, &action, nullptr);
     sigevent event{};
     event.sigev_notify = SIGEV_THREAD_ID;
@@ -169,7 +170,9 @@ u64* Scratch::place(unsigned area, std::size_t n, Place place) const {
 
 u64 Scratch::address(u64 value) const {
     const u64 offset = value & 0xffffffff;
-    const auto at = [&](std::size_t n) { return reinterpret_cast<u64>(base_ + n) + offset; };
+    const auto at = [&](std::size_t n) {
+        return reinterpret_cast<u64>(base_ + n) + offset;
+    };
     switch (value >> 32 & 7) {
     case 0:
     case 1:
@@ -252,12 +255,12 @@ void Executor::prepare_environment() {
     const int readable = eventfd(1, EFD_CLOEXEC);
     // Numbers below `slots` are the slots' own.
     int at = slots;
-    for (int fd : {sealed, unsealed, ends[0], ends[1], pair[0], pair[1], readable,
-                   eventfd(0, EFD_CLOEXEC), open("/dev/null", O_RDWR | O_CLOEXEC),
-                   open("/", O_RDONLY | O_CLOEXEC), open(node.c_str(), O_PATH | O_CLOEXEC),
-                   open("/dev/null", O_PATH | O_CLOEXEC), open(node.c_str(), O_RDWR | O_CLOEXEC),
-                   memfd_create("not for seals", MFD_CLOEXEC), static_cast<int>(syscall(
-                       SYS_pidfd_open, getpid(), 0)), 9999})
+    for (int fd :
+         {sealed, unsealed, ends[0], ends[1], pair[0], pair[1], readable, eventfd(0, EFD_CLOEXEC),
+          open("/dev/null", O_RDWR | O_CLOEXEC), open("/", O_RDONLY | O_CLOEXEC),
+          open(node.c_str(), O_PATH | O_CLOEXEC), open("/dev/null", O_PATH | O_CLOEXEC),
+          open(node.c_str(), O_RDWR | O_CLOEXEC), memfd_create("not for seals", MFD_CLOEXEC),
+          static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)), 9999})
         files_[static_cast<std::size_t>(at++)] = fd;
     environment_fd_ = dup(2);
     close(environment_fd_);
@@ -289,9 +292,8 @@ void Executor::run(const Program& program) {
     if (environment_fd_ < 0)
         prepare_environment();
     // Whether what was received is still there when it is looked at.
-    sequential_ = std::none_of(program.begin(), program.end(), [](const Op& op) {
-        return op.race || op.action == Action::fork;
-    });
+    sequential_ = std::none_of(program.begin(), program.end(),
+                               [](const Op& op) { return op.race || op.action == Action::fork; });
     main_.recorder.start();
     for (const Op& op : program) {
         std::unique_lock lock(mutex_);
@@ -393,8 +395,7 @@ u64 Executor::resolve(Side& side, const Word& word, const Op& op, const u64* mes
 u64* Executor::render(Side& side, unsigned area, const Block& block, Place place, const Op& op,
                       const u64* message) {
     if (place == Place::pool)
-        return const_cast<u64*>(
-            reinterpret_cast<const u64*>(slots_[op.slot % slots].pool.load()));
+        return const_cast<u64*>(reinterpret_cast<const u64*>(slots_[op.slot % slots].pool.load()));
     u64* at = side.scratch.place(area, block.size(), place);
     if (place == Place::null || place == Place::kernel || place == Place::read_only)
         return at;
@@ -449,7 +450,8 @@ void Executor::open_node(const Op& op) {
                                  directory + "/bus"};
     const unsigned which = op.argument % 4;
     const int flags[] = {O_RDWR, O_RDONLY, O_RDWR | O_NONBLOCK, O_WRONLY};
-    const int flag = which == 3 ? O_PATH : flags[op.argument / 4 % 16 < 13 ? 0 : op.argument % 3 + 1];
+    const int flag =
+        which == 3 ? O_PATH : flags[op.argument / 4 % 16 < 13 ? 0 : op.argument % 3 + 1];
     const int fd = open(paths[which].c_str(), flag | O_CLOEXEC);
     // What is overwritten is closed at the end of the program.
     if (Slot& slot = slots_[op.slot % slots]; op.slot % slots >= first_slot) {
@@ -465,8 +467,7 @@ void Executor::map(const Op& op) {
     const int kind = op.argument & 4 ? MAP_PRIVATE : MAP_SHARED;
     const off_t offset = op.argument & 8 ? static_cast<off_t>(page * (op.argument >> 4)) : 0;
     const u64 mapped = op.argument & 16 ? 2 * size : size;
-    void* at = mmap(nullptr, mapped, protections[op.argument % 4], kind,
-                    slot.fd, offset);
+    void* at = mmap(nullptr, mapped, protections[op.argument % 4], kind, slot.fd, offset);
     if (at == MAP_FAILED)
         return;
     mprotect(at, page, protections[op.argument / 64 % 4]);
@@ -492,7 +493,8 @@ void Executor::scribble(Side& side, const Op& op) {
 void Executor::run_ioctl(Side& side, const Op& op) {
     Slot& slot = slots_[op.slot % slots];
     const bool has_message = op.number == KDBUS_CMD_SEND;
-    u64* message = has_message ? render(side, 1, op.message, op.message_place, op, nullptr) : nullptr;
+    u64* message =
+        has_message ? render(side, 1, op.message, op.message_place, op, nullptr) : nullptr;
     u64* command = render(side, 0, op.command, op.place, op, message);
     // Only whole blocks in memory of ours can be scribbled over, and read back.
     const bool ours = op.place == Place::before_guard || op.place == Place::plain;
@@ -505,8 +507,8 @@ void Executor::run_ioctl(Side& side, const Op& op) {
     {
         const AsUser user(op.user);
         // A call that may block needs signals.
-        const bool waits = has_message && op.command.size() > 1 &&
-                           op.command[1].value & KDBUS_SEND_SYNC_REPLY;
+        const bool waits =
+            has_message && op.command.size() > 1 && op.command[1].value & KDBUS_SEND_SYNC_REPLY;
         const Failing failing(side.fail_nth, waits ? 0 : op.fail);
         result = syscall(SYS_ioctl, slot.fd.load(), op.number, command);
         error = errno;

@@ -21,14 +21,20 @@ struct Shape {
 };
 
 constexpr Shape shapes[] = {
-    {KDBUS_CMD_BUS_MAKE, 3, 7,
+    {KDBUS_CMD_BUS_MAKE,
+     3,
+     7,
      {KDBUS_ITEM_MAKE_NAME, KDBUS_ITEM_BLOOM_PARAMETER, KDBUS_ITEM_ATTACH_FLAGS_SEND}},
     {KDBUS_CMD_ENDPOINT_MAKE, 3, 3, {KDBUS_ITEM_MAKE_NAME}},
     {KDBUS_CMD_ENDPOINT_UPDATE, 3, 0, {KDBUS_ITEM_NAME, KDBUS_ITEM_POLICY_ACCESS}},
-    {KDBUS_CMD_HELLO, 12, 0xf,
+    {KDBUS_CMD_HELLO,
+     12,
+     0xf,
      {KDBUS_ITEM_NAME, KDBUS_ITEM_POLICY_ACCESS, KDBUS_ITEM_CREDS, KDBUS_ITEM_PIDS,
       KDBUS_ITEM_SECLABEL, KDBUS_ITEM_CONN_DESCRIPTION}},
-    {KDBUS_CMD_UPDATE, 3, 0,
+    {KDBUS_CMD_UPDATE,
+     3,
+     0,
      {KDBUS_ITEM_ATTACH_FLAGS_SEND, KDBUS_ITEM_ATTACH_FLAGS_RECV, KDBUS_ITEM_NAME,
       KDBUS_ITEM_POLICY_ACCESS}},
     {KDBUS_CMD_BYEBYE, 3, 0, {}},
@@ -40,31 +46,54 @@ constexpr Shape shapes[] = {
     {KDBUS_CMD_RECV, 8, 7, {}},
     {KDBUS_CMD_NAME_ACQUIRE, 3, 7, {KDBUS_ITEM_NAME}},
     {KDBUS_CMD_NAME_RELEASE, 3, 0, {KDBUS_ITEM_NAME}},
-    {KDBUS_CMD_MATCH_ADD, 4, 1,
+    {KDBUS_CMD_MATCH_ADD,
+     4,
+     1,
      {KDBUS_ITEM_BLOOM_MASK, KDBUS_ITEM_NAME, KDBUS_ITEM_ID, KDBUS_ITEM_DST_ID,
       KDBUS_ITEM_NAME_CHANGE, KDBUS_ITEM_ID_ADD, KDBUS_ITEM_ID_REMOVE}},
     {KDBUS_CMD_MATCH_REMOVE, 4, 0, {}},
 };
 
-constexpr u64 all_items[] = {
-    KDBUS_ITEM_NEGOTIATE, KDBUS_ITEM_PAYLOAD_VEC, KDBUS_ITEM_PAYLOAD_OFF,
-    KDBUS_ITEM_PAYLOAD_MEMFD, KDBUS_ITEM_FDS, KDBUS_ITEM_CANCEL_FD,
-    KDBUS_ITEM_BLOOM_PARAMETER, KDBUS_ITEM_BLOOM_FILTER, KDBUS_ITEM_BLOOM_MASK,
-    KDBUS_ITEM_DST_NAME, KDBUS_ITEM_MAKE_NAME, KDBUS_ITEM_ATTACH_FLAGS_SEND,
-    KDBUS_ITEM_ATTACH_FLAGS_RECV, KDBUS_ITEM_ID, KDBUS_ITEM_NAME, KDBUS_ITEM_DST_ID,
-    KDBUS_ITEM_TIMESTAMP, KDBUS_ITEM_CREDS, KDBUS_ITEM_PIDS, KDBUS_ITEM_AUXGROUPS,
-    KDBUS_ITEM_OWNED_NAME, KDBUS_ITEM_SECLABEL, KDBUS_ITEM_CONN_DESCRIPTION,
-    KDBUS_ITEM_POLICY_ACCESS, KDBUS_ITEM_NAME_ADD, KDBUS_ITEM_NAME_REMOVE,
-    KDBUS_ITEM_NAME_CHANGE, KDBUS_ITEM_ID_ADD, KDBUS_ITEM_ID_REMOVE,
-    KDBUS_ITEM_REPLY_TIMEOUT, KDBUS_ITEM_REPLY_DEAD};
+constexpr u64 all_items[] = {KDBUS_ITEM_NEGOTIATE,
+                             KDBUS_ITEM_PAYLOAD_VEC,
+                             KDBUS_ITEM_PAYLOAD_OFF,
+                             KDBUS_ITEM_PAYLOAD_MEMFD,
+                             KDBUS_ITEM_FDS,
+                             KDBUS_ITEM_CANCEL_FD,
+                             KDBUS_ITEM_BLOOM_PARAMETER,
+                             KDBUS_ITEM_BLOOM_FILTER,
+                             KDBUS_ITEM_BLOOM_MASK,
+                             KDBUS_ITEM_DST_NAME,
+                             KDBUS_ITEM_MAKE_NAME,
+                             KDBUS_ITEM_ATTACH_FLAGS_SEND,
+                             KDBUS_ITEM_ATTACH_FLAGS_RECV,
+                             KDBUS_ITEM_ID,
+                             KDBUS_ITEM_NAME,
+                             KDBUS_ITEM_DST_ID,
+                             KDBUS_ITEM_TIMESTAMP,
+                             KDBUS_ITEM_CREDS,
+                             KDBUS_ITEM_PIDS,
+                             KDBUS_ITEM_AUXGROUPS,
+                             KDBUS_ITEM_OWNED_NAME,
+                             KDBUS_ITEM_SECLABEL,
+                             KDBUS_ITEM_CONN_DESCRIPTION,
+                             KDBUS_ITEM_POLICY_ACCESS,
+                             KDBUS_ITEM_NAME_ADD,
+                             KDBUS_ITEM_NAME_REMOVE,
+                             KDBUS_ITEM_NAME_CHANGE,
+                             KDBUS_ITEM_ID_ADD,
+                             KDBUS_ITEM_ID_REMOVE,
+                             KDBUS_ITEM_REPLY_TIMEOUT,
+                             KDBUS_ITEM_REPLY_DEAD};
 
-constexpr u64 message_items[] = {KDBUS_ITEM_PAYLOAD_VEC, KDBUS_ITEM_PAYLOAD_VEC,
+constexpr u64 message_items[] = {KDBUS_ITEM_PAYLOAD_VEC,   KDBUS_ITEM_PAYLOAD_VEC,
                                  KDBUS_ITEM_PAYLOAD_MEMFD, KDBUS_ITEM_FDS,
-                                 KDBUS_ITEM_BLOOM_FILTER, KDBUS_ITEM_DST_NAME};
+                                 KDBUS_ITEM_BLOOM_FILTER,  KDBUS_ITEM_DST_NAME};
 
 constexpr std::string_view names[] = {"a.b", "a.b.c", "x.y", "x.y", "a.b.*", "org.z-1.q"};
-constexpr std::string_view odd_names[] = {"", "a", ".a.b", "a..b", "a.b.", "*", "a.*.b", "0.b", "bus",
-                                          "0-x", "0-fuzz-more", "7-x", "a b.c", "0-"};
+constexpr std::string_view odd_names[] = {"",      "a",   ".a.b", "a..b", "a.b.",        "*",
+                                          "a.*.b", "0.b", "bus",  "0-x",  "0-fuzz-more", "7-x",
+                                          "a b.c", "0-"};
 
 constexpr std::size_t most_ops = 24;
 constexpr std::size_t most_words = 32768 / 8 + 16;
@@ -100,11 +129,41 @@ std::size_t fixed_words(u32 number) {
 } // namespace
 
 u64 Generator::interesting() {
-    static constexpr u64 values[] = {
-        0, 1, 2, 7, 8, 15, 16, 17, 23, 24, 31, 32, 63, 64, 4095, 4096, 4097, 8192, 32767, 32768,
-        32769, 1 << 20, 2097152, 2097153, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000,
-        0x7fffffffffffffff, 0x8000000000000000, 0xfffffffffffffff0, 0xfffffffffffffff8,
-        0xffffffffffffffff, KDBUS_FLAG_NEGOTIATE, KDBUS_PAYLOAD_DBUS};
+    static constexpr u64 values[] = {0,
+                                     1,
+                                     2,
+                                     7,
+                                     8,
+                                     15,
+                                     16,
+                                     17,
+                                     23,
+                                     24,
+                                     31,
+                                     32,
+                                     63,
+                                     64,
+                                     4095,
+                                     4096,
+                                     4097,
+                                     8192,
+                                     32767,
+                                     32768,
+                                     32769,
+                                     1 << 20,
+                                     2097152,
+                                     2097153,
+                                     0x7fffffff,
+                                     0x80000000,
+                                     0xffffffff,
+                                     0x100000000,
+                                     0x7fffffffffffffff,
+                                     0x8000000000000000,
+                                     0xfffffffffffffff0,
+                                     0xfffffffffffffff8,
+                                     0xffffffffffffffff,
+                                     KDBUS_FLAG_NEGOTIATE,
+                                     KDBUS_PAYLOAD_DBUS};
     switch (below(4)) {
     case 0:
         return random_();
@@ -175,9 +234,9 @@ void Generator::add_item(Block& block, u64 type) {
     case KDBUS_ITEM_PAYLOAD_MEMFD: {
         const u64 start = one_in(4) ? interesting() : below(10);
         const u64 size = one_in(4) ? interesting() : below(4000) + 1;
-        return item(block, type,
-                    {literal(start), literal(size),
-                     one_in(3) ? file() : symbol(Symbol::file, slots)});
+        return item(
+            block, type,
+            {literal(start), literal(size), one_in(3) ? file() : symbol(Symbol::file, slots)});
     }
     case KDBUS_ITEM_FDS: {
         const u64 n = one_in(10) ? below(40) : below(3) + 1;
@@ -212,8 +271,9 @@ void Generator::add_item(Block& block, u64 type) {
     case KDBUS_ITEM_CONN_DESCRIPTION:
         if (one_in(6))
             return text_item(block, type, pick(odd_names));
-        return text_item(block, type, "0-" + std::string(below(3) ? 1 : below(70), 'a') +
-                                          std::to_string(below(3)));
+        return text_item(block, type,
+                         "0-" + std::string(below(3) ? 1 : below(70), 'a') +
+                             std::to_string(below(3)));
     case KDBUS_ITEM_ATTACH_FLAGS_SEND:
     case KDBUS_ITEM_ATTACH_FLAGS_RECV:
         return item(block, type, {literal(attach_flags())});

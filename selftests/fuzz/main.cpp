@@ -95,8 +95,8 @@ public:
     KernelLog& operator=(const KernelLog&) = delete;
 
     std::string defect() const {
-        static constexpr const char* signs[] = {"BUG", "WARNING", "KASAN", "UBSAN", "KCSAN",
-                                                "Call Trace", "INFO: ", "ODEBUG"};
+        static constexpr const char* signs[] = {"BUG",   "WARNING",    "KASAN",  "UBSAN",
+                                                "KCSAN", "Call Trace", "INFO: ", "ODEBUG"};
         char line[8192];
         for (;;) {
             const ssize_t n = read(fd_, line, sizeof line - 1);
@@ -181,7 +181,8 @@ bool Campaign::execute(Executor& executor, History& history, const Program& prog
     executions_++;
     const std::string defect = log_.defect();
     if (!executor.complaint().empty() || !defect.empty())
-        fail(executor.complaint().empty() ? "the kernel's log says " + defect : executor.complaint(),
+        fail(executor.complaint().empty() ? "the kernel's log says " + defect
+                                          : executor.complaint(),
              history);
     else if (failed_)
         fail("another worker failed", history);
