@@ -17,6 +17,8 @@ BUILD_TYPE ?= RelWithDebInfo
 SECONDS ?= 120
 # Whether the C++ tests are built, too.
 TESTS ?= OFF
+# Arguments for kdbus-bench, such as: signals --profile
+BENCH ?=
 
 vm := selftests/vm
 jobs := $(shell nproc)
@@ -30,7 +32,8 @@ module_directory = '$(DESTDIR)'/lib/modules/$$(sed -n 's/^.define UTS_RELEASE "\
 have_headers = [ -e '$(HEADERS)'/include/generated/utsrelease.h ]
 no_headers = echo "The module is not built: this kernel's headers are missing (on Debian: apt-get install linux-headers-$$(uname -r))."
 
-.PHONY: all user-space module install uninstall test test-sanitize fuzz demo shell clean clean-cache help
+.PHONY: all user-space module install uninstall test test-sanitize fuzz demo bench shell clean
+.PHONY: clean-cache help
 .PHONY: build-packages test-packages sanitize-packages sanitized-user-space stage
 
 # One step after the other: each uses all processors itself.
@@ -41,6 +44,7 @@ all: user-space module
 help:
 	@echo 'make demo            boot a guest and show the bus at work, step by step'
 	@echo 'make test            run all tests, here and in a guest'
+	@echo 'make bench           measure what messages cost, in a guest that counts instructions'
 	@echo 'make shell           a shell in a guest with the bus running; Ctrl-D leaves it'
 	@echo '                     each with KERNEL=6.1 (default) or KERNEL=6.12, Debian kernels'
 	@echo 'make test-sanitize   the guest tests on kernels built with KASAN, lockdep, KCSAN'
@@ -129,6 +133,11 @@ fuzz: sanitize-packages
 
 demo: stage
 	@selftests/demo/run $(KERNEL)
+
+# Exact, and independent of the machine: see docs/kdbus-bench.1.
+bench: stage
+	@$(vm)/run --kernel $(KERNEL) --deterministic --timeout 1800 \
+		--layer build/stage-$(KERNEL) -- "$(PREFIX)/bin/kdbus-bench" $(BENCH)
 
 shell: stage
 	@$(vm)/shell $(KERNEL)
