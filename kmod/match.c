@@ -26,6 +26,7 @@
  * @conn_entry:	in the connection's list; changed under its match lock
  * @bucket_entry: in the bucket; changed under the index lock
  * @bucket:	where it is filed; NULL if no broadcast can pass it
+ * @fold:	bits that all its masks require, words folded into one
  * @size:	bytes of @rules
  * @rules:	the rules, as items
  */
@@ -36,6 +37,7 @@ struct kdbus_match {
 	struct list_head conn_entry;
 	struct hlist_node bucket_entry;
 	struct kdbus_match_bucket *bucket;
+	u64 fold;
 	size_t size;
 	u8 rules[] __aligned(8);
 };
@@ -248,24 +250,31 @@ static struct kdbus_match_bucket *kdbus_match_bucket_notification(struct kdbus_m
 }
 
 /*
- * The least used bucket among the bits of a mask. With several generations any
- * of them may be the one that counts, so only bits all have in common will do.
+ * A word of what a mask requires. With several generations any of them may be
+ * the one that counts, so only bits all have in common will do.
  */
+static u64 kdbus_mask_word(const struct kdbus_bus *bus, const struct kdbus_item *rule, size_t i)
+{
+	size_t words = bus->bloom.size / sizeof(u64);
+	size_t blocks = kdbus_item_payload(rule) / bus->bloom.size, k;
+	u64 word = rule->data64[i];
+
+	for (k = 1; k < blocks; k++)
+		word &= rule->data64[k * words + i];
+	return word;
+}
+
+/* The least used bucket among the bits of a mask. */
 static struct kdbus_match_bucket *kdbus_match_bucket_mask(struct kdbus_match_index *index,
 							  const struct kdbus_bus *bus,
 							  const struct kdbus_item *rule)
 {
-	size_t words = bus->bloom.size / sizeof(u64);
-	size_t blocks = kdbus_item_payload(rule) / bus->bloom.size;
 	struct kdbus_match_bucket *best = NULL, *bucket;
-	size_t i, k;
+	size_t i;
 	u64 word;
 
-	for (i = 0; i < words; i++) {
-		word = rule->data64[i];
-		for (k = 1; k < blocks; k++)
-			word &= rule->data64[k * words + i];
-		for (; word; word &= word - 1) {
+	for (i = 0; i < bus->bloom.size / sizeof(u64); i++) {
+		for (word = kdbus_mask_word(bus, rule, i); word; word &= word - 1) {
 			bucket = &index->bits[i * 64 + __ffs64(word)];
 			if (!best || bucket->count < best->count)
 				best = bucket;
@@ -449,6 +458,7 @@ void kdbus_receivers_release(struct kdbus_receivers *receivers)
  * @event:	what for
  * @receivers:	what was found
  * @found:	how many there would be with enough room, repeats included
+ * @fold:	bits of a filter, words folded into one
  * @memo:	filled in with the masks that let a filter through, or NULL
  */
 struct kdbus_match_walk {
@@ -456,6 +466,7 @@ struct kdbus_match_walk {
 	const struct kdbus_match_event *event;
 	struct kdbus_receivers *receivers;
 	size_t found;
+	u64 fold;
 	struct kdbus_match_memo *memo;
 };
 
@@ -507,6 +518,9 @@ static void kdbus_match_walk_bit(struct kdbus_match_walk *walk,
 
 	rcu_read_lock();
 	hlist_for_each_entry_rcu(match, &bucket->list, bucket_entry) {
+		/* most are excluded at a glance */
+		if (match->fold & ~walk->fold)
+			continue;
 		if (!kdbus_match_masks_pass(walk->bus, match, filter))
 			continue;
 		if (memo && memo->count < KDBUS_MATCH_MEMO_MAX)
@@ -603,6 +617,9 @@ static void kdbus_match_walk_masks(struct kdbus_match_walk *walk)
 		/* pairs with the store in kdbus_match_index_changed() */
 		walk->memo->version = smp_load_acquire(&index->version);
 
+	walk->fold = 0;
+	for (i = 0; i < index->n_bits / 64; i++)
+		walk->fold |= filter->data[i];
 	for (i = 0; i < index->n_bits / 64; i++)
 		for (word = filter->data[i]; word; word &= word - 1)
 			kdbus_match_walk_bit(walk, &index->bits[i * 64 + __ffs64(word)]);
@@ -769,7 +786,7 @@ static struct kdbus_match *kdbus_match_new(struct kdbus_conn *conn, struct kdbus
 	const struct kdbus_bus *bus = conn->ep->bus;
 	const struct kdbus_item *item;
 	struct kdbus_match *match;
-	size_t size = 0, payload;
+	size_t size = 0, payload, i;
 
 	kdbus_command_for_each_item(item, command) {
 		payload = kdbus_item_payload(item);
@@ -793,6 +810,9 @@ static struct kdbus_match *kdbus_match_new(struct kdbus_conn *conn, struct kdbus
 			memcpy(match->rules + match->size, item, item->size);
 			match->size += ALIGN(item->size, 8);
 		}
+		if (item->type == KDBUS_ITEM_BLOOM_MASK)
+			for (i = 0; i < bus->bloom.size / sizeof(u64); i++)
+				match->fold |= kdbus_mask_word(bus, item, i);
 	}
 	return match;
 }
