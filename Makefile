@@ -4,8 +4,10 @@
 # module is Kbuild's (Kbuild); this file calls both, with paths relative to this folder, because
 # make cannot handle white space in names.
 
-# The kernel of guests: 6.1 or 6.12, Debian's own.
+# The kernel of guests: 6.1, 6.12 or 7, Debian's own.
 KERNEL ?= 6.1
+# Those of `make test-kernels`.
+KERNELS ?= 6.1 6.12 7
 # Where `make install` puts user space, and below which root it puts everything.
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -32,8 +34,8 @@ module_directory = '$(DESTDIR)'/lib/modules/$$(sed -n 's/^.define UTS_RELEASE "\
 have_headers = [ -e '$(HEADERS)'/include/generated/utsrelease.h ]
 no_headers = echo "The module is not built: this kernel's headers are missing (on Debian: apt-get install linux-headers-$$(uname -r))."
 
-.PHONY: all user-space module install uninstall test test-sanitize fuzz demo bench shell clean
-.PHONY: clean-cache help
+.PHONY: all user-space module install uninstall test test-kernels test-sanitize check-module fuzz
+.PHONY: bench demo shell clean clean-cache help
 .PHONY: build-packages test-packages sanitize-packages sanitized-user-space stage
 
 # One step after the other: each uses all processors itself.
@@ -46,8 +48,10 @@ help:
 	@echo 'make test            run all tests, here and in a guest'
 	@echo 'make bench           measure what messages cost, in a guest that counts instructions'
 	@echo 'make shell           a shell in a guest with the bus running; Ctrl-D leaves it'
-	@echo '                     each with KERNEL=6.1 (default) or KERNEL=6.12, Debian kernels'
+	@echo '                     each with KERNEL=6.1 (default), 6.12 or 7, Debian kernels'
+	@echo 'make test-kernels    the tests of the kernel interface on all these kernels'
 	@echo 'make test-sanitize   the guest tests on kernels built with KASAN, lockdep, KCSAN'
+	@echo 'make check-module    W=1, sparse and checkpatch'
 	@echo 'make fuzz            fuzz the module [SECONDS=120] [SEED=]; see selftests/fuzz/main.cpp'
 	@echo
 	@echo 'make                 build the module for the running kernel, and user space'
@@ -121,6 +125,15 @@ test-sanitize: sanitize-packages
 	@$(MAKE) --no-print-directory stage KERNEL=6.12-kasan TESTS=ON
 	@$(MAKE) --no-print-directory stage KERNEL=6.12-kcsan TESTS=ON
 	@$(vm)/test 6.12-kasan 6.12-kcsan
+
+test-kernels: test-packages
+	@set -e; for kernel in $(KERNELS); do \
+		$(MAKE) --no-print-directory stage KERNEL=$$kernel TESTS=ON; \
+	done
+	@$(vm)/test --only abi- $(KERNELS)
+
+check-module: sanitize-packages
+	@$(vm)/check-module 6.1 6.12 7
 
 # When it kills the kernel, the end of the journal tells with what.
 fuzz: sanitize-packages

@@ -2,7 +2,8 @@
 """Running test programs and counting their cases.
 
 Tests are registered with CMake's add_test(); a test's label says where it runs: "host" or "guest".
-A guest test with the label "fault-injection" as well runs only on kernels that have it.
+More labels of guest tests: "fault-injection" needs a kernel that has it; "stock" takes too long on one
+with sanitizers; "concurrent" is what a kernel that looks for data races runs.
 Three kinds of programs are understood: Catch2 programs (a case is a TEST_CASE), programs that
 print TAP (a case is a line "ok" or "not ok"), and others (one case: the exit status).
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 DEFAULT_TIMEOUT = 300.0
 # Properties of tests that this runner obeys, and those that change nothing for it.
 KNOWN = {"ENVIRONMENT", "LABELS", "TIMEOUT", "WORKING_DIRECTORY"}
+LABELS = {"host", "guest", "fault-injection", "stock", "concurrent"}
 WITHOUT_EFFECT = {"RUN_SERIAL", "PROCESSORS", "SKIP_RETURN_CODE", "COST"}
 
 
@@ -33,7 +35,7 @@ class Test:
     directory: str = "/"
     environment: dict[str, str] = field(default_factory=dict)
     timeout: float = DEFAULT_TIMEOUT
-    needs_faults: bool = False
+    labels: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -60,18 +62,25 @@ def registered(build: Path, label: str) -> list[Test]:
         if unknown := set(properties) - KNOWN - WITHOUT_EFFECT:
             raise ValueError(f"test {name}: this runner does not know {', '.join(sorted(unknown))}")
         labels = set(properties.get("LABELS", []))
-        needs_faults = "fault-injection" in labels
-        labels &= {"host", "guest"}
-        if len(labels) != 1:
+        if unknown := labels - LABELS:
+            raise ValueError(f"test {name}: this runner does not know {', '.join(sorted(unknown))}")
+        if len(labels & {"host", "guest"}) != 1:
             raise ValueError(f"test {name} must carry one of the labels host and guest")
         if label not in labels:
             continue
         test = Test(name, entry.get("command", []), label, properties["WORKING_DIRECTORY"])
         test.environment = dict(item.split("=", 1) for item in properties.get("ENVIRONMENT", []))
         test.timeout = properties.get("TIMEOUT", DEFAULT_TIMEOUT)
-        test.needs_faults = needs_faults
+        test.labels = sorted(labels)
         tests.append(test)
     return tests
+
+
+def suits(test: Test, kernel: str) -> bool:
+    """Whether a guest test is for that kernel."""
+    if kernel.endswith("-kcsan"):
+        return "concurrent" in test.labels
+    return ("stock" if kernel.endswith("-kasan") else "fault-injection") not in test.labels
 
 
 def save(tests: list[Test], path: Path) -> None:
