@@ -141,6 +141,44 @@ TEST_CASE("abi 5.2 O: ordinary connection") {
     check_files(c.fd());
 }
 
+TEST_CASE("abi 5.2 A, M: activator and monitor") {
+    Bus bus;
+    const bool activator = GENERATE(true, false);
+    CAPTURE(activator);
+    HelloOptions options{.flags = activator ? KDBUS_HELLO_ACTIVATOR : KDBUS_HELLO_MONITOR};
+    if (activator)
+        options.name = "a.b";
+    Connection c = bus.connect(options);
+    for (unsigned long number :
+         {KDBUS_CMD_BUS_MAKE, KDBUS_CMD_ENDPOINT_MAKE, KDBUS_CMD_HELLO, KDBUS_CMD_ENDPOINT_UPDATE})
+        CHECK(poke(c.fd(), number) == EBADFD);
+    for (unsigned long number : {KDBUS_CMD_UPDATE, KDBUS_CMD_FREE, KDBUS_CMD_CONN_INFO,
+                                 KDBUS_CMD_BUS_CREATOR_INFO, KDBUS_CMD_LIST, KDBUS_CMD_RECV}) {
+        CAPTURE(number);
+        CHECK(poke(c.fd(), number) == EFAULT);
+    }
+    for (unsigned long number :
+         {KDBUS_CMD_BYEBYE, KDBUS_CMD_SEND, KDBUS_CMD_NAME_ACQUIRE, KDBUS_CMD_NAME_RELEASE,
+          KDBUS_CMD_MATCH_ADD, KDBUS_CMD_MATCH_REMOVE}) {
+        CAPTURE(number);
+        CHECK(poke(c.fd(), number) == EOPNOTSUPP);
+    }
+    check_files(c.fd());
+    CHECK(c.events() == (POLLOUT | POLLWRNORM));
+    // What is allowed works.
+    CHECK(c.recv().error == EAGAIN);
+    CHECK(c.info(c.id()).head().id == c.id());
+    CHECK(c.list(KDBUS_LIST_UNIQUE).size() == (activator ? 1 : 0));
+    Command<kdbus_cmd_info> creator;
+    CHECK(c.run(KDBUS_CMD_BUS_CREATOR_INFO, creator.address()) == 0);
+    CHECK(c.free(creator->offset) == 0);
+    // abi 5.2 Z: of any kind.
+    bus.close();
+    for (unsigned long number : connection_commands)
+        CHECK(poke(c.fd(), number) == ECONNRESET);
+    CHECK(c.events() == (POLLERR | POLLHUP));
+}
+
 TEST_CASE("abi 5.2 Z: ended connection") {
     Bus bus;
     Connection c = bus.connect();

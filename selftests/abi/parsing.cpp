@@ -289,7 +289,7 @@ struct Handles {
         Command<kdbus_cmd_send> c;
         c->flags = flags;
         c->return_flags = poison;
-        c->msg_address = reinterpret_cast<u64>(message);
+        c->msg_address = address_of(message);
         const int error = connection.run(KDBUS_CMD_SEND, c.address());
         if (return_flags)
             *return_flags = c->return_flags;
@@ -341,7 +341,8 @@ TEST_CASE("abi 4.1/4-5 unaligned and unreadable addresses are EFAULT") {
             CHECK(run(nullptr) == EFAULT);
         CHECK(run(nowhere) == EFAULT);
         CHECK(run(reinterpret_cast<void*>(u64{8})) == EFAULT);
-        CHECK(run(reinterpret_cast<void*>(u64{0xffff888000000000})) == EFAULT);
+        if (sizeof(void*) == 8)
+            CHECK(run(reinterpret_cast<void*>(u64{0xffff888000000000})) == EFAULT);
         CHECK(run(reinterpret_cast<void*>(all_ones - 7)) == EFAULT);
         for (int shift = 1; shift < 8; shift++) {
             // Alignment precedes the size: all sizes found there are wrong.
@@ -369,7 +370,7 @@ TEST_CASE("abi 4.1/6 size below the fixed part is EINVAL") {
     Handles h;
     for_each_block(h, [&](const Spec& spec, auto run) {
         for (u64 size :
-             {u64{0}, u64{1}, u64{8}, u64{16}, u64{23}, spec.fixed - 8, spec.fixed - 1}) {
+             {u64{0}, u64{1}, u64{8}, u64{16}, u64{23}, u64{spec.fixed - 8}, u64{spec.fixed - 1}}) {
             CAPTURE(size);
             Raw raw(spec);
             raw.flags(u64{1} << 40).size(size);
@@ -1036,7 +1037,7 @@ TEST_CASE("abi 4.5 negotiation of SEND and its message") {
     auto attempt = [&](u64 flags, Message* m) {
         send->flags = flags;
         send->return_flags = poison;
-        send->msg_address = m ? reinterpret_cast<u64>(m->address()) : 0;
+        send->msg_address = m ? address_of(m->address()) : 0;
         send->reply.offset = poison;
         return c.run(KDBUS_CMD_SEND, send.address());
     };
@@ -1144,7 +1145,7 @@ TEST_CASE("abi 4.2 results that cannot be written are EFAULT") {
         Message m(c.id());
         m.body("delivered");
         Command<kdbus_cmd_send> send;
-        send->msg_address = reinterpret_cast<u64>(m.address());
+        send->msg_address = address_of(m.address());
         CHECK(read_only(spec_of(KDBUS_CMD_SEND), send.address(), send->size) == EFAULT);
         Command<kdbus_cmd_recv> peek;
         peek->flags = KDBUS_RECV_PEEK;

@@ -54,6 +54,11 @@ constexpr u64 known_attach_flags = 0x3fff;
 constexpr u64 page = 4096;
 constexpr u64 payload_type = KDBUS_PAYLOAD_DBUS;
 
+// As commands carry it, of 32-bit programs too.
+inline u64 address_of(const void* p) {
+    return reinterpret_cast<std::uintptr_t>(p);
+}
+
 constexpr u64 align8(u64 n) {
     return (n + 7) & ~u64{7};
 }
@@ -206,7 +211,7 @@ struct Message : Block<kdbus_msg, Message> {
     }
 
     Message& vec(const void* data, u64 n) {
-        return words(KDBUS_ITEM_PAYLOAD_VEC, {n, reinterpret_cast<u64>(data)});
+        return words(KDBUS_ITEM_PAYLOAD_VEC, {n, address_of(data)});
     }
     Message& hole(u64 n) { return words(KDBUS_ITEM_PAYLOAD_VEC, {n, 0}); }
     Message& body(std::string_view content) {
@@ -291,7 +296,7 @@ struct Item {
         must(size > skip, "size > skip");
         must(std::find(data + skip, data + size, 0) == data + size - 1,
              "std::find(data + skip, data + size, 0) == data + size - 1");
-        return {reinterpret_cast<const char*>(data) + skip, size - skip - 1};
+        return std::string(data + skip, data + size - 1);
     }
 };
 
@@ -472,7 +477,7 @@ public:
     int send(Message& m, u64 flags = 0) const {
         Command<kdbus_cmd_send> c;
         c->flags = flags;
-        c->msg_address = reinterpret_cast<u64>(m.address());
+        c->msg_address = address_of(m.address());
         return run(KDBUS_CMD_SEND, c.address());
     }
     int send(Message&& m, u64 flags = 0) const { return send(m, flags); }
@@ -482,7 +487,7 @@ public:
     Received call(Message& m, int cancel = -1) const {
         Command<kdbus_cmd_send> c;
         c->flags = KDBUS_SEND_SYNC_REPLY;
-        c->msg_address = reinterpret_cast<u64>(m.address());
+        c->msg_address = address_of(m.address());
         if (cancel >= 0)
             c.object(KDBUS_ITEM_CANCEL_FD, cancel);
         Received r;

@@ -167,7 +167,7 @@ TEST_CASE("messages 5.2 the deadline: ETIMEDOUT, not early, and the slot is clos
     Message m(p.callee.id(), 5);
     Command<kdbus_cmd_send> c;
     c->flags = KDBUS_SEND_SYNC_REPLY;
-    c->msg_address = reinterpret_cast<u64>(m.call(deadline).address());
+    c->msg_address = address_of(m.call(deadline).address());
     c->return_flags = c->reply.offset = c->reply.msg_size = poison;
     CHECK(p.caller.run(KDBUS_CMD_SEND, c.address()) == ETIMEDOUT);
     CHECK(now_ns() >= deadline);
