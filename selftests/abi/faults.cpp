@@ -419,3 +419,134 @@ TEST_CASE("design Safety: ending works without memory") {
     }
     p.works();
 }
+
+TEST_CASE("design Safety: ENDPOINT_MAKE and ENDPOINT_UPDATE fail cleanly") {
+    REQUIRE(can_inject());
+    Peers p;
+    const std::string name = "0-unlucky";
+    Fd fd = p.bus.open();
+    Plain make;
+    make.text(KDBUS_ITEM_MAKE_NAME, name);
+    fail_each([&] { return command(fd.get(), KDBUS_CMD_ENDPOINT_MAKE, make.address()); },
+              [&](int error) {
+                  if (error == 0)
+                      fd = p.bus.open();
+                  CHECK(open_error(p.bus.directory() + "/" + name) == ENOENT);
+                  p.works();
+              });
+
+    REQUIRE(command(fd.get(), KDBUS_CMD_ENDPOINT_MAKE, make.address()) == 0);
+    Connection c(open_node(p.bus.directory() + "/" + name), {});
+    const Grants see = {for_world(KDBUS_POLICY_SEE)};
+    Plain old = policy_command({{"a.old", see}, {"a.both", see}}),
+          updated = policy_command({{"a.new", see}, {"a.both", see}, {"b.*", see}});
+    REQUIRE(p.a.acquire("a.old") == 0);
+    REQUIRE(p.a.acquire("a.new") == 0);
+    auto sees = [&](const char* n) { return c.info(0, 0, n).error == 0; };
+    REQUIRE(command(fd.get(), KDBUS_CMD_ENDPOINT_UPDATE, old.address()) == 0);
+    fail_each([&] { return command(fd.get(), KDBUS_CMD_ENDPOINT_UPDATE, updated.address()); },
+              [&](int error) {
+                  // All or nothing; only telling of it may fail afterwards.
+                  if (error != EFAULT)
+                      CHECK(sees("a.new") == (error == 0));
+                  if (sees("a.new"))
+                      CHECK(command(fd.get(), KDBUS_CMD_ENDPOINT_UPDATE, old.address()) == 0);
+                  CHECK(sees("a.old"));
+                  CHECK(!sees("a.new"));
+              });
+    p.works();
+}
+
+TEST_CASE("design Safety: HELLO of special connections and UPDATE fail cleanly") {
+    REQUIRE(can_inject());
+    Peers p;
+    const Grants grants = {for_world(KDBUS_POLICY_TALK)};
+    const HelloOptions kinds[] = {
+        {.flags = KDBUS_HELLO_ACTIVATOR, .name = "a.b", .grants = grants},
+        {.flags = KDBUS_HELLO_POLICY_HOLDER, .name = "a.*", .grants = grants},
+        {.flags = KDBUS_HELLO_MONITOR},
+    };
+    for (const HelloOptions& kind : kinds) {
+        CAPTURE(kind.flags);
+        Fd fd = p.bus.open();
+        auto hello = hello_command(kind);
+        fail_each([&] { return command(fd.get(), KDBUS_CMD_HELLO, hello.address()); },
+                  [&](int error) {
+                      if (error == 0)
+                          fd = p.bus.open();
+                      // What it would have brought is free again.
+                      CHECK(p.a.info(0, 0, "a.b").error == ESRCH);
+                      p.works();
+                  });
+    }
+    Connection holder = hold(p.bus, "a.first", grants);
+    Plain update = policy_command({{"a.second", {for_world(KDBUS_POLICY_OWN)}}});
+    fail_each([&] { return holder.run(KDBUS_CMD_UPDATE, update.address()); },
+              [&](int) { p.works(); });
+    Plain masks;
+    masks.word(KDBUS_ITEM_ATTACH_FLAGS_SEND, 1).word(KDBUS_ITEM_ATTACH_FLAGS_RECV, all_ones);
+    fail_each([&] { return p.a.run(KDBUS_CMD_UPDATE, masks.address()); }, [&](int) { p.works(); });
+}
+
+TEST_CASE("design Safety: mail that cannot pass to or from an activator is counted") {
+    REQUIRE(can_inject());
+    Peers p;
+    Connection activator = p.bus.connect({.flags = KDBUS_HELLO_ACTIVATOR, .name = "a.b"});
+    constexpr int sent = 3;
+    auto send = [&] {
+        for (int i = 0; i < sent; i++)
+            REQUIRE(p.a.send(Message(0).to("a.b").body("mail")) == 0);
+    };
+    // Whoever has the mail now; with what it lost, that is all.
+    auto received = [&](const Connection& c) {
+        int n = 0;
+        for (;;) {
+            const Received r = c.recv();
+            n += static_cast<int>(r.cmd.dropped_msgs);
+            if (r.error)
+                return n;
+            CHECK(r.body() == "mail");
+            c.free(r.offset());
+            n++;
+        }
+    };
+    send();
+    fail_each([&] { return p.b.acquire("a.b"); },
+              [&](int) {
+                  p.b.acquire("a.b");
+                  CHECK(received(p.b) == sent);
+                  REQUIRE(p.b.release("a.b") == 0);
+                  send();
+              });
+    CHECK(received(activator) == sent);
+    REQUIRE(p.b.acquire("a.b") == 0);
+    send();
+    fail_each([&] { return p.b.release("a.b"); },
+              [&](int) {
+                  p.b.release("a.b");
+                  CHECK(received(activator) == sent);
+                  REQUIRE(p.b.acquire("a.b") == 0);
+                  send();
+              });
+    p.works();
+}
+
+TEST_CASE("design Safety: SEND with a monitor and BUS_CREATOR_INFO fail cleanly") {
+    REQUIRE(can_inject());
+    Peers p;
+    Connection monitor = p.bus.connect({.flags = KDBUS_HELLO_MONITOR, .recv = known_attach_flags});
+    fail_each([&] { return p.a.send(Message(p.b.id()).body("watched")); },
+              [&](int) {
+                  drain(monitor);
+                  p.works();
+                  // The monitor gets what the others get.
+                  CHECK(drain(monitor) >= 1);
+              });
+    Command<kdbus_cmd_info> info;
+    fail_each([&] { return p.a.run(KDBUS_CMD_BUS_CREATOR_INFO, info.address()); },
+              [&](int error) {
+                  if (error == 0)
+                      p.a.free(info->offset);
+                  p.works();
+              });
+}
