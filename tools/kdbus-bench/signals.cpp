@@ -136,7 +136,7 @@ void measure_signals(Report& report, const Options& options) {
                              rules_per_connection));
     constexpr std::size_t sizes[] = {1, 10, 100, 1000};
     Signals signals;
-    double repeated_alone = 0, varied_alone = 0;
+    double alone = 0;
     for (const auto size : sizes) {
         const auto start = now();
         const unsigned before = signals.rules();
@@ -146,20 +146,17 @@ void measure_signals(Report& report, const Options& options) {
             report.note(fmt::format("adding {} rules", signals.rules() - before),
                         fmt::format("{:.3f} s", static_cast<double>(now() - start) / 1e9));
 
-        const auto compare = [&](const char* what, double time, double& alone) {
-            const auto name = fmt::format("{}, N = {}", what, size);
-            if (size == sizes[0]) {
-                alone = time;
-                report.note(name, fmt::format("{:.0f} ns", time));
-                return;
-            }
-            const double more = (time / alone - 1) * 100;
-            report.check(more <= options.signal_margin, name,
-                         fmt::format("{:.0f} ns: {:+.1f} %; at most {:+} %", time, more,
-                                     options.signal_margin));
-        };
-        compare("same signal", measure(count, [&](int n) { signals.repeat(n); }), repeated_alone);
-        compare("ever new argument", measure_varied(signals), varied_alone);
+        const double repeated = measure(count, [&](int n) { signals.repeat(n); });
+        const double varied = measure_varied(signals);
+        if (size == sizes[0])
+            alone = repeated;
+        const double more = (repeated / alone - 1) * 100;
+        report.check(more <= options.signal_margin, fmt::format("same signal, N = {}", size),
+                     fmt::format("{:.0f} ns: {:+.1f} %; at most {:+} %", repeated, more,
+                                 options.signal_margin));
+        // Nothing can be remembered of these: their cost is told, not bounded.
+        report.note(fmt::format("ever new argument, N = {}", size),
+                    fmt::format("{:.0f} ns", varied));
         if (options.profile) {
             const auto filters = signals.new_filters(count);
             profile("ever new argument", count, [&](int n) { signals.vary(n, filters); });
