@@ -220,6 +220,52 @@ TEST_CASE(
     CHECK(p.call(2000) == EMLINK);
 }
 
+TEST_CASE("messages 4.2 a reply that exceeds the caller's fd quota or pool closes the slot") {
+    Bus bus;
+    Connection caller = bus.connect({.flags = KDBUS_HELLO_ACCEPT_FD, .pool_size = 16 * page}),
+               callee = bus.connect();
+    Fd file = open_node("/dev/null");
+    REQUIRE(caller.send(Message(callee.id(), 1).call(in_ms(60'000))) == 0);
+    SECTION("EMFILE") {
+        REQUIRE(callee.send(Message(caller.id()).fds(std::vector(16, file.get()))) == 0);
+        CHECK(callee.send(reply_to(caller.id(), 1).fds({file.get()})) == EMFILE);
+        close_descriptors(caller.take());
+    }
+    SECTION("EXFULL") {
+        u64 last = 0;
+        for (Info i; (i = caller.info(caller.id(), 0, {}, true)).error == 0;)
+            last = i.offset;
+        CHECK(callee.send(reply_to(caller.id(), 1)) == EXFULL);
+        // Room for a notification there would be, but none comes.
+        for (u64 offset = 0; offset <= last; offset += 24)
+            CHECK(caller.free(offset) == 0);
+    }
+    CHECK(callee.send(reply_to(caller.id(), 1)) == EBADSLT);
+    CHECK(caller.empty());
+    callee.close();
+    CHECK(caller.empty());
+}
+
+TEST_CASE("messages 4.3 the callee's endpoint ends: REPLY_DEAD") {
+    Bus bus;
+    Connection caller = bus.connect();
+    Endpoint endpoint(bus);
+    Connection callee = endpoint.connect();
+    REQUIRE(caller.send(Message(callee.id(), 1).call(in_ms(60'000))) == 0);
+    REQUIRE(caller.send(Message(callee.id(), 2).call(in_ms(60'000))) == 0);
+    callee.take();
+    endpoint.close();
+    std::vector<u64> dead;
+    for (int i = 0; i < 2; i++) {
+        const Received r = caller.take();
+        CHECK(r.word(72) == KDBUS_ITEM_REPLY_DEAD);
+        dead.push_back(r->cookie_reply);
+    }
+    std::sort(dead.begin(), dead.end());
+    CHECK(dead == std::vector<u64>{1, 2});
+    CHECK(caller.empty());
+}
+
 TEST_CASE("messages 4.3 the callee disconnects: exactly one REPLY_DEAD per open call") {
     Pair p;
     for (u64 cookie : {1, 2, 3, 4})

@@ -286,6 +286,46 @@ TEST_CASE("messages 5.2 the reply's delivery fails") {
     CHECK(drain(callee) == 1);
 }
 
+TEST_CASE("messages 5.2 the reply exceeds the caller's fd quota: EMFILE on both sides") {
+    Bus bus;
+    Connection caller = bus.connect({.flags = KDBUS_HELLO_ACCEPT_FD}), callee = bus.connect();
+    Fd file = open_node("/dev/null");
+    Call call(caller, Message(callee.id(), 5).call(in_ms(60'000)));
+    REQUIRE(callee.readable(10'000));
+    REQUIRE(callee.send(Message(caller.id()).fds(std::vector(16, file.get()))) == 0);
+    CHECK(callee.send(reply_to(caller.id(), 5).fds({file.get()})) == EMFILE);
+    CHECK(call.get().error == EMFILE);
+    CHECK(callee.send(reply_to(caller.id(), 5)) == EBADSLT);
+    CHECK(drain(caller) == 1);
+}
+
+TEST_CASE("messages 3.4/5.3 the name moves while a call is interrupted: resumed all the same") {
+    install_handler(0);
+    Bus bus;
+    Connection caller = bus.connect(), service = bus.connect();
+    Connection activator = bus.connect({.flags = KDBUS_HELLO_ACTIVATOR, .name = "a.name"});
+    Message request(0, 5);
+    request.to("a.name").call(in_ms(60'000));
+    Call call(caller, std::move(request));
+    REQUIRE(activator.readable(10'000));
+    call.interrupt();
+    REQUIRE(call.get().error == EINTR);
+    REQUIRE(service.acquire("a.name") == 0);
+    CHECK(service.take()->cookie == 5);
+    SECTION("answered by the new owner before it is resumed") {
+        CHECK(service.send(reply_to(caller.id(), 5, 6)) == 0);
+        CHECK(call.again()->cookie == 6);
+    }
+    SECTION("back at the activator, which ends") {
+        REQUIRE(service.release("a.name") == 0);
+        CHECK(service.send(reply_to(caller.id(), 5)) == EBADSLT);
+        activator.close();
+        CHECK(call.again().error == EPIPE);
+    }
+    CHECK(caller.empty());
+    CHECK(service.empty());
+}
+
 TEST_CASE("messages 5.2 the request's delivery fails as for asynchronous calls") {
     Pair p;
     Fd file = open_node("/dev/null");
