@@ -254,7 +254,8 @@ int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry
 	spin_lock(&conn->lock);
 	if (conn->dead)
 		ret = -ECONNRESET;
-	else if (owner && name && (rcu_access_pointer(name->owner) != conn || name->moving))
+	else if (owner && name &&
+		 (rcu_access_pointer(name->owner) != conn || READ_ONCE(name->moving)))
 		ret = -EREMCHG;
 	if (ret == 0)
 		kdbus_queue_add(conn, entry);
