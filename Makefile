@@ -8,6 +8,8 @@
 KERNEL ?= 6.1
 # Those of `make test-kernels`.
 KERNELS ?= 6.1 6.12 7
+# Those of `make test-sanitize`.
+SANITIZERS ?= 6.12-kasan 6.12-kcsan
 # Where `make install` puts user space, and below which root it puts everything.
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -122,9 +124,10 @@ test: stage sanitized-user-space
 	@$(vm)/test --host $(KERNEL)
 
 test-sanitize: sanitize-packages
-	@$(MAKE) --no-print-directory stage KERNEL=6.12-kasan TESTS=ON
-	@$(MAKE) --no-print-directory stage KERNEL=6.12-kcsan TESTS=ON
-	@$(vm)/test 6.12-kasan 6.12-kcsan
+	@set -e; for kernel in $(SANITIZERS); do \
+		$(MAKE) --no-print-directory stage KERNEL=$$kernel TESTS=ON; \
+	done
+	@$(vm)/test $(SANITIZERS)
 
 test-kernels: test-packages
 	@set -e; for kernel in $(KERNELS); do \
