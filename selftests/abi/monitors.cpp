@@ -483,27 +483,28 @@ TEST_CASE("messages 11/10.2 a monitor's quota is each original sender's") {
     CHECK(monitor.empty());
 }
 
-TEST_CASE("messages 11 several monitors, and one that goes while messages are on their way") {
+TEST_CASE("messages 11 a monitor that stays, while others come and go") {
     Bus bus;
     Connection sender = bus.connect(), receiver = bus.connect();
     Connection stays = watch(bus);
     std::atomic<bool> stop = false;
-    auto coming_and_going = std::async(std::launch::async, [&] {
-        u64 seen = 0;
+    auto sending = std::async(std::launch::async, [&] {
+        u64 sent = 0;
         while (!stop) {
-            Connection m = watch(bus);
-            m.readable(5);
-            seen += m.recv().error == 0;
+            const int error = sender.send(Message(receiver.id(), sent + 1).body("x"));
+            must(error == 0, "SEND", error);
+            sent++;
+            must(receiver.take()->cookie == sent, "messages in order");
+            must(stays.take()->cookie == sent, "copies in order");
         }
-        return seen;
+        return sent;
     });
-    for (u64 i = 1; i <= 2000; i++) {
-        REQUIRE(sender.send(Message(receiver.id(), i).body("x")) == 0);
-        REQUIRE(receiver.take()->cookie == i);
-        REQUIRE(stays.take()->cookie == i);
+    for (int i = 0; i < 50; i++) {
+        Connection m = watch(bus);
+        m.readable(10);
     }
     stop = true;
-    coming_and_going.get();
+    CHECK(sending.get() > 0);
     CHECK(stays.empty());
 }
 
