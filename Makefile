@@ -153,7 +153,8 @@ demo: stage
 # Exact, and independent of the machine: see docs/kdbus-bench.1.
 bench: stage
 	@$(vm)/run --kernel $(KERNEL) --deterministic --timeout 1800 \
-		--layer build/stage-$(KERNEL) -- "$(PREFIX)/bin/kdbus-bench" $(BENCH)
+		--layer build/stage-$(KERNEL) -- \
+		sh -c 'ldconfig && exec "$(PREFIX)/bin/kdbus-bench" $(BENCH)'
 
 shell: stage
 	@$(vm)/shell $(KERNEL)
