@@ -10,6 +10,8 @@ KERNEL ?= 6.1
 KERNELS ?= 6.1 6.12 7
 # Those of `make test-sanitize`.
 SANITIZERS ?= 6.12-kasan 6.12-kcsan
+# How the names of its tests begin; all if empty.
+ONLY ?=
 # Where `make install` puts user space, and below which root it puts everything.
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -127,7 +129,7 @@ test-sanitize: sanitize-packages
 	@set -e; for kernel in $(SANITIZERS); do \
 		$(MAKE) --no-print-directory stage KERNEL=$$kernel TESTS=ON; \
 	done
-	@$(vm)/test $(SANITIZERS)
+	@$(vm)/test --only '$(ONLY)' $(SANITIZERS)
 
 test-kernels: test-packages
 	@set -e; for kernel in $(KERNELS); do \
