@@ -112,8 +112,11 @@ static int kdbus_ep_add(struct kdbus_ep *ep, u64 access)
 		mode = 0660;
 
 	ep->node = kdbus_node_add(bus->name, ep->name, mode, current_euid(), current_egid(), ep);
-	if (IS_ERR(ep->node))
+	if (IS_ERR(ep->node)) {
+		/* its minor may have been opened by another inode */
+		WRITE_ONCE(ep->dead, true);
 		return PTR_ERR(ep->node);
+	}
 	list_add_tail(&ep->bus_entry, &bus->eps);
 	return 0;
 }
