@@ -274,9 +274,9 @@ void Executor::clean() {
         if (i >= first_slot)
             slot.fd = -1;
     }
-    for (const auto& [at, size] : maps_)
-        munmap(at, size);
-    maps_.clear();
+    for (const Pool& pool : pools_)
+        munmap(const_cast<std::uint8_t*>(pool.at), pool.size);
+    pools_.clear();
     if (environment_fd_ >= 0)
         syscall(SYS_close_range, environment_fd_, ~0U, 0);
 }
@@ -284,7 +284,7 @@ void Executor::clean() {
 // For another descriptor in it.
 void Executor::forget(Slot& slot) {
     slot.pool = nullptr;
-    slot.id = slot.pool_size = slot.slice = slot.peer = slot.cookie = 0;
+    slot.id = slot.slice = slot.peer = slot.cookie = 0;
 }
 
 void Executor::run(const Program& program) {
@@ -394,8 +394,10 @@ u64 Executor::resolve(Side& side, const Word& word, const Op& op, const u64* mes
 // Puts a block into memory and returns its address.
 u64* Executor::render(Side& side, unsigned area, const Block& block, Place place, const Op& op,
                       const u64* message) {
-    if (place == Place::pool)
-        return const_cast<u64*>(reinterpret_cast<const u64*>(slots_[op.slot % slots].pool.load()));
+    if (place == Place::pool) {
+        const Pool* pool = slots_[op.slot % slots].pool;
+        return pool ? const_cast<u64*>(reinterpret_cast<const u64*>(pool->at)) : nullptr;
+    }
     u64* at = side.scratch.place(area, block.size(), place);
     if (place == Place::null || place == Place::kernel || place == Place::read_only)
         return at;
@@ -425,7 +427,6 @@ void Executor::execute(Side& side, const Op& op) {
             slot.fd >= 0 && op.argument % slots >= first_slot && &copy != &slot) {
             copy.fd = dup(slot.fd);
             copy.pool = slot.pool.load();
-            copy.pool_size = slot.pool_size.load();
             copy.id = slot.id.load();
         }
         return;
@@ -462,7 +463,8 @@ void Executor::open_node(const Op& op) {
 
 void Executor::map(const Op& op) {
     const Slot& slot = slots_[op.slot % slots];
-    const u64 size = std::clamp<u64>(slot.pool_size, page, 1 << 21);
+    const Pool* pool = slot.pool;
+    const u64 size = pool ? std::min<u64>(pool->size, 1 << 21) : page;
     const int protections[] = {PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC, PROT_NONE};
     const int kind = op.argument & 4 ? MAP_PRIVATE : MAP_SHARED;
     const off_t offset = op.argument & 8 ? static_cast<off_t>(page * (op.argument >> 4)) : 0;
@@ -538,13 +540,10 @@ void Executor::run_fork(Side& side, const Op& op) {
     }
 }
 
-// Remembers what a successful command told, and checks it.
+// Remembers what a successful command told, and checks it: what it left in the pool only if nobody
+// else can have freed that meanwhile.
 void Executor::learn(Slot& slot, const Op& op, const u64* command) {
-    const auto slice = [&](u64 offset, u64 size, const char* what) {
-        slot.slice = offset;
-        expect(offset % 8 == 0 && offset <= slot.pool_size && size <= slot.pool_size - offset, what,
-               op, static_cast<long>(offset));
-    };
+    const Pool* pool = slot.pool;
     switch (op.number) {
     case KDBUS_CMD_HELLO: {
         kdbus_cmd_hello hello{};
@@ -552,72 +551,81 @@ void Executor::learn(Slot& slot, const Op& op, const u64* command) {
             return;
         std::memcpy(&hello, command, sizeof hello);
         slot.id = hello.id;
+        slot.slice = hello.offset;
         expect(hello.id != 0 && hello.pool_size % page == 0 && hello.items_size == 32, "HELLO", op);
-        slot.pool_size = hello.pool_size;
+        check_slice({nullptr, hello.pool_size}, hello.offset, hello.items_size, "HELLO's slice", op);
         void* map = mmap(nullptr, hello.pool_size, PROT_READ, MAP_SHARED, slot.fd, 0);
-        if (map != MAP_FAILED) {
-            std::unique_lock lock(mutex_);
-            maps_.emplace_back(map, hello.pool_size);
-            slot.pool = static_cast<const std::uint8_t*>(map);
-        }
-        slice(hello.offset, hello.items_size, "HELLO's slice");
+        if (map == MAP_FAILED)
+            return;
+        std::unique_lock lock(mutex_);
+        slot.pool = &pools_.emplace_back(static_cast<const std::uint8_t*>(map), hello.pool_size);
         return;
     }
     case KDBUS_CMD_RECV:
-        if (8 * op.command.size() >= sizeof(kdbus_cmd_recv) && slot.pool)
-            learn_message(slot, command[5], command[6]);
-        if (slot.pool && sequential_ && command[6] != 0) {
-            slice(command[5], command[6], "RECV's slice");
-            if (const std::uint8_t* message = slot.pool + command[5]; complaint_.empty()) {
-                kdbus_msg head{};
-                std::memcpy(&head, message, sizeof head);
-                expect(head.size >= sizeof head && head.size <= command[6], "message's size", op,
-                       static_cast<long>(head.size));
-                if (complaint_.empty())
-                    check_items(message + sizeof head, message + head.size, command[6], op);
-            }
-        }
+        if (!pool || 8 * op.command.size() < sizeof(kdbus_cmd_recv))
+            return;
+        learn_message(slot, *pool, command[5], command[6]);
+        if (sequential_ && command[6] != 0)
+            check_message(*pool, command[5], command[6], op);
         return;
     case KDBUS_CMD_SEND:
-        if (op.command[1].value & KDBUS_SEND_SYNC_REPLY && slot.pool)
-            learn_message(slot, command[4], command[5]);
+        if (pool && op.command[1].value & KDBUS_SEND_SYNC_REPLY)
+            learn_message(slot, *pool, command[4], command[5]);
         return;
     case KDBUS_CMD_CONN_INFO:
     case KDBUS_CMD_BUS_CREATOR_INFO:
-        if (slot.pool && sequential_)
-            check_records(slot, command[5], command[6], op);
         slot.slice = command[5];
+        if (pool && sequential_)
+            check_records(*pool, command[5], command[6], op);
         return;
     case KDBUS_CMD_LIST:
-        if (slot.pool && sequential_)
-            check_records(slot, command[3], command[4], op);
         slot.slice = command[3];
+        if (pool && sequential_)
+            check_records(*pool, command[3], command[4], op);
         return;
     }
 }
 
-void Executor::learn_message(Slot& slot, u64 offset, u64 size) {
+void Executor::learn_message(Slot& slot, const Pool& pool, u64 offset, u64 size) {
     slot.slice = offset;
-    if (size < sizeof(kdbus_msg) || offset + size > slot.pool_size)
+    if (size < sizeof(kdbus_msg) || !pool.holds(offset, size))
         return;
     kdbus_msg head{};
-    std::memcpy(&head, slot.pool + offset, sizeof head);
+    std::memcpy(&head, pool.at + offset, sizeof head);
     if (head.src_id != KDBUS_SRC_ID_KERNEL) {
         slot.peer = head.src_id;
         slot.cookie = head.cookie;
     }
 }
 
+void Executor::check_slice(const Pool& pool, u64 offset, u64 size, const char* what, const Op& op) {
+    expect(offset % 8 == 0 && pool.holds(offset, size), what, op, static_cast<long>(offset));
+}
+
+void Executor::check_message(const Pool& pool, u64 offset, u64 size, const Op& op) {
+    check_slice(pool, offset, size, "RECV's slice", op);
+    if (!complaint_.empty())
+        return;
+    const std::uint8_t* message = pool.at + offset;
+    kdbus_msg head{};
+    std::memcpy(&head, message, sizeof head);
+    expect(head.size >= sizeof head && head.size <= size, "message's size", op,
+           static_cast<long>(head.size));
+    if (complaint_.empty())
+        check_items(message + sizeof head, message + head.size, size, op);
+}
+
 // What LIST and the *_INFO commands left in the pool.
-void Executor::check_records(const Slot& slot, u64 offset, u64 size, const Op& op) {
-    expect(offset % 8 == 0 && size % 8 == 0 && offset <= slot.pool_size &&
-               size <= slot.pool_size - offset,
-           "the records' slice", op, static_cast<long>(offset));
-    const std::uint8_t* at = slot.pool + offset;
+void Executor::check_records(const Pool& pool, u64 offset, u64 size, const Op& op) {
+    check_slice(pool, offset, size, "the records' slice", op);
+    expect(size % 8 == 0, "the records' size", op, static_cast<long>(size));
+    if (!complaint_.empty())
+        return;
+    const std::uint8_t* at = pool.at + offset;
     const std::uint8_t* end = at + size;
-    while (complaint_.empty() && at < end) {
+    while (at < end) {
         kdbus_info info{};
-        std::memcpy(&info, at, sizeof info);
+        std::memcpy(&info, at, std::min<u64>(sizeof info, static_cast<u64>(end - at)));
         expect(info.size >= sizeof info && info.size % 8 == 0 &&
                    info.size <= static_cast<u64>(end - at),
                "a record's size", op, static_cast<long>(info.size));

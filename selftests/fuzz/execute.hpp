@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <condition_variable>
+#include <list>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -34,11 +35,20 @@ private:
     char* base_;
 };
 
-// A descriptor and what was learned through it. Two threads use it at once.
+// A pool as it is mapped.
+struct Pool {
+    const std::uint8_t* at;
+    u64 size;
+
+    bool holds(u64 offset, u64 n) const { return offset <= size && n <= size - offset; }
+};
+
+// A descriptor and what was learned through it. Two threads use it at once, so what belongs together
+// is one pointer, and is read once.
 struct Slot {
     std::atomic<int> fd = -1;
-    std::atomic<u64> id = 0, pool_size = 0, slice = 0, peer = 0, cookie = 0;
-    std::atomic<const std::uint8_t*> pool = nullptr;
+    std::atomic<u64> id = 0, slice = 0, peer = 0, cookie = 0;
+    std::atomic<const Pool*> pool = nullptr;
 };
 
 // Two threads with a table of descriptors of their own, in which programs run. Everything belongs
@@ -84,10 +94,12 @@ private:
     u64 resolve(Side& side, const Word& word, const Op& op, const u64* message);
     int file(u64 number) const;
     void learn(Slot& slot, const Op& op, const u64* command);
-    void learn_message(Slot& slot, u64 offset, u64 size);
+    void learn_message(Slot& slot, const Pool& pool, u64 offset, u64 size);
+    void check_message(const Pool& pool, u64 offset, u64 size, const Op& op);
     void forget(Slot& slot);
     void expect(bool condition, const char* what, const Op& op, long detail = 0);
-    void check_records(const Slot& slot, u64 offset, u64 size, const Op& op);
+    void check_slice(const Pool& pool, u64 offset, u64 size, const char* what, const Op& op);
+    void check_records(const Pool& pool, u64 offset, u64 size, const Op& op);
     void check_items(const std::uint8_t* begin, const std::uint8_t* end, u64 payload, const Op& op);
 
     const std::string bus_;
@@ -98,7 +110,7 @@ private:
     int runs_ = 0;
     bool sequential_ = true;
     std::string complaint_;
-    std::vector<std::pair<void*, std::size_t>> maps_; // of pools; they stay until the program ends
+    std::list<Pool> pools_; // they stay until the program ends
     Side main_, racer_;
 
     std::mutex mutex_;
