@@ -45,12 +45,21 @@ u64 kdbus_meta_mask(u64 mask)
 
 /* ---- looking at the running thread ---- */
 
-/* Keep a text, which may be NULL for lack of memory. */
-static char *kdbus_meta_text(struct kdbus_meta_process *process, char *text)
+/* A text, or an error pointer for lack of memory. */
+static char *kdbus_meta_text(char *text)
 {
-	if (!text)
-		process->failed = true;
-	return text;
+	return text ?: ERR_PTR(-ENOMEM);
+}
+
+/* Keep a text, if there is one. Bits of what does not exist leave the mask. */
+static char *kdbus_meta_keep(struct kdbus_meta_process *process, u64 kind, char *text)
+{
+	if (IS_ERR(text))
+		process->failed |= kind;
+	if (!IS_ERR_OR_NULL(text))
+		return text;
+	process->mask &= ~kind;
+	return NULL;
 }
 
 static struct file *kdbus_meta_exe(void)
@@ -63,7 +72,7 @@ static struct file *kdbus_meta_exe(void)
  * does not end where arguments end. The memory is the sender's own, and nobody
  * else waits for it.
  */
-static char *kdbus_meta_cmdline(struct kdbus_meta_process *process)
+static char *kdbus_meta_cmdline(void)
 {
 	unsigned long start, end;
 	char *text, *kept = NULL;
@@ -80,43 +89,43 @@ static char *kdbus_meta_cmdline(struct kdbus_meta_process *process)
 		return NULL;
 
 	size = min_t(unsigned long, end - start, PATH_MAX);
-	text = kdbus_meta_text(process, kmalloc(size, GFP_KERNEL_ACCOUNT));
+	text = kmalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!text)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	len = strncpy_from_user(text, (const char __user *)start, size);
 	if (len >= 0 && len < size)
-		kept = kdbus_meta_text(process, kstrdup(text, GFP_KERNEL_ACCOUNT));
+		kept = kdbus_meta_text(kstrdup(text, GFP_KERNEL_ACCOUNT));
 	kfree(text);
 	return kept;
 }
 
 #ifdef CONFIG_CGROUPS
 /* The path in the unified hierarchy, from its root. */
-static char *kdbus_meta_cgroup(struct kdbus_meta_process *process)
+static char *kdbus_meta_cgroup(void)
 {
 	char *text, *kept = NULL;
 	int len;
 
-	text = kdbus_meta_text(process, kmalloc(PATH_MAX, GFP_KERNEL_ACCOUNT));
+	text = kmalloc(PATH_MAX, GFP_KERNEL_ACCOUNT);
 	if (!text)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	rcu_read_lock();
 	len = kernfs_path_from_node(task_dfl_cgroup(current)->kn, NULL, text, PATH_MAX);
 	rcu_read_unlock();
 	/* some kernels return no more than fits: a full buffer may be cut off */
 	if (len > 0 && len < PATH_MAX - 1)
-		kept = kdbus_meta_text(process, kstrdup(text, GFP_KERNEL_ACCOUNT));
+		kept = kdbus_meta_text(kstrdup(text, GFP_KERNEL_ACCOUNT));
 	kfree(text);
 	return kept;
 }
 #else
-static char *kdbus_meta_cgroup(struct kdbus_meta_process *process)
+static char *kdbus_meta_cgroup(void)
 {
 	return NULL;
 }
 #endif
 
-static char *kdbus_meta_seclabel(struct kdbus_meta_process *process)
+static char *kdbus_meta_seclabel(void)
 {
 	struct kdbus_compat_seclabel label;
 	char *text;
@@ -124,12 +133,12 @@ static char *kdbus_meta_seclabel(struct kdbus_meta_process *process)
 	if (!kdbus_compat_seclabel_current(&label))
 		return NULL;
 	/* whether the terminator counts depends on the security module */
-	text = kdbus_meta_text(process, kstrndup(label.text, label.len, GFP_KERNEL_ACCOUNT));
+	text = kdbus_meta_text(kstrndup(label.text, label.len, GFP_KERNEL_ACCOUNT));
 	kdbus_compat_seclabel_release(&label);
 	return text;
 }
 
-/* What is expensive to find out. Bits of what does not exist leave the mask. */
+/* What is expensive to find out. */
 static void kdbus_meta_process_texts(struct kdbus_meta_process *process)
 {
 	if (process->mask & KDBUS_ATTACH_EXE) {
@@ -137,21 +146,15 @@ static void kdbus_meta_process_texts(struct kdbus_meta_process *process)
 		if (!process->exe)
 			process->mask &= ~KDBUS_ATTACH_EXE;
 	}
-	if (process->mask & KDBUS_ATTACH_CMDLINE) {
-		process->cmdline = kdbus_meta_cmdline(process);
-		if (!process->cmdline)
-			process->mask &= ~KDBUS_ATTACH_CMDLINE;
-	}
-	if (process->mask & KDBUS_ATTACH_CGROUP) {
-		process->cgroup = kdbus_meta_cgroup(process);
-		if (!process->cgroup)
-			process->mask &= ~KDBUS_ATTACH_CGROUP;
-	}
-	if (process->mask & KDBUS_ATTACH_SECLABEL) {
-		process->seclabel = kdbus_meta_seclabel(process);
-		if (!process->seclabel)
-			process->mask &= ~KDBUS_ATTACH_SECLABEL;
-	}
+	if (process->mask & KDBUS_ATTACH_CMDLINE)
+		process->cmdline = kdbus_meta_keep(process, KDBUS_ATTACH_CMDLINE,
+						   kdbus_meta_cmdline());
+	if (process->mask & KDBUS_ATTACH_CGROUP)
+		process->cgroup = kdbus_meta_keep(process, KDBUS_ATTACH_CGROUP,
+						  kdbus_meta_cgroup());
+	if (process->mask & KDBUS_ATTACH_SECLABEL)
+		process->seclabel = kdbus_meta_keep(process, KDBUS_ATTACH_SECLABEL,
+						    kdbus_meta_seclabel());
 	if (process->mask & KDBUS_ATTACH_AUDIT) {
 		process->loginuid = audit_get_loginuid(current);
 		process->sessionid = audit_get_sessionid(current);
@@ -179,7 +182,7 @@ void kdbus_meta_process_current(struct kdbus_meta_process *process, u64 mask)
 
 	process->mask = mask & KDBUS_META_PROCESS;
 	process->pinned = false;
-	process->failed = false;
+	process->failed = 0;
 	process->cred = NULL;
 	memset(process->pid, 0, sizeof(process->pid));
 	process->exe = NULL;
@@ -300,6 +303,17 @@ static void kdbus_meta_write_auxgroups(const struct kdbus_meta_process *process,
 		at[i] = from_kgid_munged(ns, groups->gid[i]);
 }
 
+static bool kdbus_meta_has_root(const struct path *root)
+{
+	struct path own;
+	bool same;
+
+	get_fs_root(current->fs, &own);
+	same = path_equal(&own, root);
+	path_put(&own);
+	return same;
+}
+
 /*
  * The executable's path, if the running thread and the reader share the root,
  * and if it can be reached from there.
@@ -307,14 +321,9 @@ static void kdbus_meta_write_auxgroups(const struct kdbus_meta_process *process,
 static void kdbus_meta_write_exe(const struct kdbus_meta_process *process, const struct path *root,
 				 struct kdbus_buf *buf)
 {
-	struct path own;
 	char *text, *path;
-	bool shared;
 
-	get_fs_root(current->fs, &own);
-	shared = path_equal(&own, root);
-	path_put(&own);
-	if (!shared || !path_is_under(&process->exe->f_path, root))
+	if (!kdbus_meta_has_root(root) || !path_is_under(&process->exe->f_path, root))
 		return;
 
 	text = kmalloc(PATH_MAX, GFP_KERNEL);
@@ -323,7 +332,8 @@ static void kdbus_meta_write_exe(const struct kdbus_meta_process *process, const
 		return;
 	}
 	path = d_path(&process->exe->f_path, text, PATH_MAX);
-	if (!IS_ERR(path))
+	/* threads that share it may have changed the root meanwhile */
+	if (!IS_ERR(path) && kdbus_meta_has_root(root))
 		kdbus_buf_item_str(buf, KDBUS_ITEM_EXE, path);
 	kfree(text);
 }
@@ -424,6 +434,8 @@ static void kdbus_meta_write_texts(const struct kdbus_meta_process *process, u64
 void kdbus_meta_process_write(const struct kdbus_meta_process *process, u64 mask,
 			      const struct kdbus_meta_reader *reader, struct kdbus_buf *buf)
 {
+	if (mask & process->failed)
+		buf->failed = true;
 	mask &= process->mask;
 
 	if (mask & KDBUS_ATTACH_CREDS)
@@ -438,8 +450,6 @@ void kdbus_meta_process_write(const struct kdbus_meta_process *process, u64 mask
 		kdbus_buf_item_str(buf, KDBUS_ITEM_PID_COMM, process->pid_comm);
 	if (mask & (KDBUS_META_COSTLY | KDBUS_ATTACH_CAPS))
 		kdbus_meta_write_texts(process, mask, reader, buf);
-	if (process->failed)
-		buf->failed = true;
 }
 
 /* ---- what HELLO remembers ---- */

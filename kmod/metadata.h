@@ -48,7 +48,7 @@ struct user_namespace;
  * struct kdbus_meta_process - a thread, as metadata describes it
  * @mask:	KDBUS_ATTACH_* that is known of it
  * @pinned:	references are held to @cred and @pid, not just to the parent
- * @failed:	there was no memory for some of it
+ * @failed:	what there was no memory for, KDBUS_ATTACH_*
  * @uid:	real, effective, saved and file-system user id
  * @gid:	real, effective, saved and file-system group id
  * @cred:	credentials, for what is not above
@@ -67,7 +67,7 @@ struct user_namespace;
 struct kdbus_meta_process {
 	u64 mask;
 	bool pinned;
-	bool failed;
+	u64 failed;
 	kuid_t uid[4];
 	kgid_t gid[4];
 	const struct cred *cred;
