@@ -424,7 +424,10 @@ static struct kdbus_queue_entry *kdbus_message_prepare(struct kdbus_message *mes
 	return entry;
 }
 
-/* Queue the message at a receiver, which must still own @name if that is given. */
+/*
+ * Queue the message at a receiver, which must still own @name if that is given.
+ * -EREMCHG means that somebody else does.
+ */
 static int kdbus_message_deliver(struct kdbus_message *message, struct kdbus_conn *dst,
 				 struct kdbus_name_entry *name, struct kdbus_reply *reply)
 {
@@ -432,14 +435,18 @@ static int kdbus_message_deliver(struct kdbus_message *message, struct kdbus_con
 	int ret;
 
 	entry = kdbus_message_prepare(message, dst);
-	if (IS_ERR(entry))
-		return PTR_ERR(entry);
+	ret = PTR_ERR_OR_ZERO(entry);
+	if (ret == 0) {
+		entry->name = kdbus_name_ref_entry(name);
+		entry->reply = reply ? kdbus_reply_get(reply) : NULL;
+		ret = kdbus_queue_publish(dst, entry, true);
+		if (ret < 0)
+			kdbus_queue_discard(dst, entry);
+	}
 
-	entry->name = kdbus_name_ref_entry(name);
-	entry->reply = reply ? kdbus_reply_get(reply) : NULL;
-	ret = kdbus_queue_publish(dst, entry, true);
-	if (ret < 0)
-		kdbus_queue_discard(dst, entry);
+	/* whoever is next in line receives what comes too late for its owner */
+	if (ret == -ECONNRESET && name && kdbus_name_inherit(name, dst))
+		ret = -EREMCHG;
 	return ret;
 }
 

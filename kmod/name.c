@@ -174,7 +174,8 @@ void kdbus_name_put_entry(struct kdbus_name_entry *entry)
  * @bus:	the bus
  * @entry:	the name
  *
- * Return: a referenced connection, or NULL if the name is gone.
+ * Return: a referenced connection, or NULL if the name is gone or the caller is
+ * being killed.
  */
 struct kdbus_conn *kdbus_name_get_owner(struct kdbus_bus *bus, struct kdbus_name_entry *entry)
 {
@@ -182,7 +183,8 @@ struct kdbus_conn *kdbus_name_get_owner(struct kdbus_bus *bus, struct kdbus_name
 
 	/* the next owner is about to be known, and who is moving mail has the lock */
 	if (unlikely(READ_ONCE(entry->moving))) {
-		mutex_lock(&bus->lock);
+		if (mutex_lock_killable(&bus->lock))
+			return NULL;
 		mutex_unlock(&bus->lock);
 	}
 
@@ -466,6 +468,30 @@ static void kdbus_name_release(struct kdbus_name_owner *owner)
 		kdbus_name_remove_entry(bus, entry);
 	}
 	kdbus_name_put_entry(entry);
+}
+
+/**
+ * kdbus_name_inherit() - let the next in line have the name of a dead connection
+ * @entry:	the name
+ * @dead:	who owns it, about to release it
+ *
+ * Return: whether somebody else owns the name now.
+ */
+bool kdbus_name_inherit(struct kdbus_name_entry *entry, struct kdbus_conn *dead)
+{
+	struct kdbus_bus *bus = dead->ep->bus;
+	struct kdbus_name_owner *owner;
+	struct kdbus_conn *next;
+
+	if (mutex_lock_killable(&bus->lock))
+		return false;
+	owner = kdbus_name_find_owner(entry, dead);
+	if (owner)
+		kdbus_name_release(owner);
+	next = rcu_access_pointer(entry->owner);
+	mutex_unlock(&bus->lock);
+	kdbus_notify_flush(bus);
+	return next;
 }
 
 /**

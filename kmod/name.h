@@ -20,6 +20,7 @@
 #include <linux/list.h>
 #include <linux/rcupdate.h>
 #include <linux/rhashtable.h>
+#include <linux/string.h>
 #include <linux/types.h>
 
 struct file;
@@ -69,6 +70,17 @@ struct kdbus_name_owner {
 	struct list_head conn_entry;
 };
 
+/*
+ * Whether an entry, or NULL, stands for a name; it may be an earlier entry of it: a name that is
+ * released for good and acquired anew gets another.
+ */
+static inline bool kdbus_name_is_same(const struct kdbus_name_entry *entry,
+				      const struct kdbus_name_entry *name)
+{
+	return entry == name ||
+	       (entry && entry->len == name->len && !memcmp(entry->name, name->name, name->len));
+}
+
 bool kdbus_name_is_valid(const char *name, bool allow_wildcard);
 
 int kdbus_registry_init(struct rhashtable *names);
@@ -78,6 +90,7 @@ struct kdbus_name_entry *kdbus_name_get_entry(struct kdbus_bus *bus, const char 
 struct kdbus_name_entry *kdbus_name_ref_entry(struct kdbus_name_entry *entry);
 void kdbus_name_put_entry(struct kdbus_name_entry *entry);
 struct kdbus_conn *kdbus_name_get_owner(struct kdbus_bus *bus, struct kdbus_name_entry *entry);
+bool kdbus_name_inherit(struct kdbus_name_entry *entry, struct kdbus_conn *dead);
 bool kdbus_name_is_owner(struct kdbus_bus *bus, const char *name, const struct kdbus_conn *conn);
 int kdbus_name_add_activator(struct kdbus_conn *conn, const char *name);
 void kdbus_name_release_all(struct kdbus_conn *conn);

@@ -280,7 +280,7 @@ void kdbus_queue_collect(struct kdbus_conn *conn, const struct kdbus_name_entry 
 	lockdep_assert_held(&conn->lock);
 
 	list_for_each_entry_safe(entry, next, &conn->queue.entries, entry) {
-		if (entry->name == name) {
+		if (kdbus_name_is_same(entry->name, name)) {
 			kdbus_queue_unlink(&conn->queue, entry);
 			list_add_tail(&entry->entry, mail);
 		}

@@ -453,7 +453,7 @@ void kdbus_replies_move(struct kdbus_conn *from, struct kdbus_conn *to,
 
 	spin_lock(&from->lock);
 	list_for_each_entry_safe(reply, next, &from->replies.owed, owed)
-		if (reply->name == name && reply->caller != to)
+		if (kdbus_name_is_same(reply->name, name) && reply->caller != to)
 			list_move_tail(&reply->owed, &moving);
 	spin_unlock(&from->lock);
 

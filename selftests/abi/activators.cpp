@@ -642,6 +642,23 @@ TEST_CASE("messages 3.4, abi 9.5 release: mail to the name goes back, other mail
     p.quiet();
 }
 
+TEST_CASE("messages 3.4 mail to the name goes back, too, if the name was away meanwhile") {
+    Bus bus;
+    Connection caller = bus.connect(), service = bus.connect();
+    REQUIRE(service.acquire(name) == 0);
+    REQUIRE(caller.send(mail(1)) == 0);
+    REQUIRE(caller.send(request(2)) == 0);
+    REQUIRE(service.release(name) == 0);
+    REQUIRE(service.acquire(name) == 0);
+    REQUIRE(caller.send(mail(3)) == 0);
+    Connection activator = activate(bus);
+    REQUIRE(service.release(name) == 0);
+    CHECK(cookies(activator) == Cookies{1, 2, 3});
+    CHECK(service.empty());
+    // The call is its, too.
+    CHECK(service.send(reply_to(caller.id(), 2)) == EBADSLT);
+}
+
 TEST_CASE("messages 3.4 a peeked message goes back, too; the owner's copy stays until FREE") {
     Peers p;
     REQUIRE(p.service.acquire(name) == 0);
@@ -1016,8 +1033,8 @@ TEST_CASE("messages 12.7 mail while the name moves to and fro: nothing lost, dou
             u64 sent = 0;
             while (!stop && sent < enough) {
                 const int error = c.send(mail(sent).filler(sent % 100 + 1));
-                // A full queue, or the holder went while the message was on its way.
-                must(error == 0 || error == ENOBUFS || error == ECONNRESET, "SEND", error);
+                // The activator takes what comes too late for a holder that goes.
+                must(error == 0 || error == ENOBUFS, "SEND", error);
                 if (error == 0)
                     sent++;
                 else
