@@ -165,7 +165,6 @@ static struct kdbus_bus *kdbus_bus_make(struct kdbus_command *command)
 	const char *name = command->found[KDBUS_BUS_MAKE_NAME]->str;
 	struct kdbus_bloom_parameter bloom;
 	struct kdbus_bus *bus;
-	struct kdbus_ep *ep;
 	u64 attach = 0;
 	int ret;
 
@@ -195,11 +194,9 @@ static struct kdbus_bus *kdbus_bus_make(struct kdbus_command *command)
 		goto err_domain;
 
 	bus->id = kdbus_domain_new_id();
-	ep = kdbus_ep_new_default(bus);
-	if (IS_ERR(ep)) {
-		ret = PTR_ERR(ep);
+	ret = kdbus_ep_make_default(bus);
+	if (ret < 0)
 		goto err_charge;
-	}
 	return bus;
 
 err_charge:
@@ -242,6 +239,19 @@ struct kdbus_bus *kdbus_cmd_bus_make(void __user *argp, int *ret)
 	return bus;
 }
 
+/* An endpoint that has not ended yet, referenced, or NULL. */
+static struct kdbus_ep *kdbus_bus_next_ep(struct kdbus_bus *bus)
+{
+	struct kdbus_ep *ep;
+
+	mutex_lock(&bus->lock);
+	ep = list_first_entry_or_null(&bus->eps, struct kdbus_ep, bus_entry);
+	if (ep)
+		kdbus_ep_get(ep);
+	mutex_unlock(&bus->lock);
+	return ep;
+}
+
 /**
  * kdbus_bus_shutdown() - end a bus
  * @bus:	the bus; the caller's reference is dropped
@@ -251,27 +261,16 @@ struct kdbus_bus *kdbus_cmd_bus_make(void __user *argp, int *ret)
  */
 void kdbus_bus_shutdown(struct kdbus_bus *bus)
 {
-	struct kdbus_ep *ep, *next;
-	LIST_HEAD(eps);
+	struct kdbus_ep *ep;
 
 	/* all at once, so that nobody can come back another way */
 	mutex_lock(&bus->lock);
-	list_for_each_entry_safe(ep, next, &bus->eps, bus_entry) {
-		/* a custom endpoint's other reference may be dropped meanwhile */
-		kdbus_ep_get(ep);
+	list_for_each_entry(ep, &bus->eps, bus_entry)
 		kdbus_ep_kill(ep);
-		list_add_tail(&ep->bus_entry, &eps);
-	}
 	mutex_unlock(&bus->lock);
 
-	list_for_each_entry_safe(ep, next, &eps, bus_entry) {
-		list_del_init(&ep->bus_entry);
-		kdbus_ep_end(ep);
-		/* the default endpoint is the bus's own */
-		if (!ep->policy)
-			kdbus_ep_put(ep);
-		kdbus_ep_put(ep);
-	}
+	while ((ep = kdbus_bus_next_ep(bus)))
+		kdbus_ep_shutdown(ep);
 
 	kdbus_domain_remove_bus(bus);
 	atomic_dec(&bus->user->buses);

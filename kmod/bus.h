@@ -75,7 +75,7 @@ struct kdbus_user;
  * @domain_entry:	in the domain's list; domain lock
  * @seqnum:		last message number handed out
  * @lock:		see above
- * @eps:		endpoints that let somebody in; @lock
+ * @eps:		endpoints that have not ended, referenced; @lock
  * @conns:		connections by id; changed under @lock, read under RCU
  * @monitors:		those that get a copy of everything; changed under @lock,
  *			read under RCU

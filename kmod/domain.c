@@ -132,26 +132,36 @@ static void kdbus_user_free(struct kref *kref)
 {
 	struct kdbus_user *user = container_of(kref, struct kdbus_user, kref);
 
-	lockdep_assert_held(&kdbus_domain_lock);
-
-	hash_del(&user->entry);
 	ida_free(&kdbus_domain_user_ids, user->id);
-	mutex_unlock(&kdbus_domain_lock);
-
 	WARN_ON(atomic_read(&user->buses) || atomic_read(&user->conns) ||
 		atomic_read(&user->sockets));
 	kfree(user);
 	kdbus_object_dec(KDBUS_OBJECT_USER);
 }
 
+static void kdbus_user_forget(struct kref *kref)
+{
+	lockdep_assert_held(&kdbus_domain_lock);
+
+	hash_del(&container_of(kref, struct kdbus_user, kref)->entry);
+	mutex_unlock(&kdbus_domain_lock);
+	kdbus_user_free(kref);
+}
+
 /**
  * kdbus_user_put() - drop a reference to a user
  * @user:	the user, or NULL
+ *
+ * May be called with a spinlock held if the user is private.
  */
 void kdbus_user_put(struct kdbus_user *user)
 {
-	if (user)
-		kref_put_mutex(&user->kref, kdbus_user_free, &kdbus_domain_lock);
+	if (!user)
+		return;
+	if (uid_valid(user->uid))
+		kref_put_mutex(&user->kref, kdbus_user_forget, &kdbus_domain_lock);
+	else
+		kref_put(&user->kref, kdbus_user_free);
 }
 
 /**

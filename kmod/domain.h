@@ -67,6 +67,7 @@ static inline void kdbus_object_dec(enum kdbus_object kind)
  *		and of endpoints
  * @entry:	in the domain's table, if it has a uid; domain lock
  * @id:		small number, unique among living users
+ * @ended:	an endpoint's, which has ended; set once, read anywhere
  * @buses:	buses charged to the user
  * @conns:	connections charged to the user
  * @sockets:	AF_UNIX sockets in messages the user sent, not yet received
@@ -76,6 +77,7 @@ struct kdbus_user {
 	kuid_t uid;
 	struct hlist_node entry;
 	u32 id;
+	bool ended;
 	atomic_t buses;
 	atomic_t conns;
 	atomic_t sockets;

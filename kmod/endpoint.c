@@ -17,6 +17,7 @@
 #include "endpoint.h"
 #include "node.h"
 #include "policy.h"
+#include "queue.h"
 
 enum {
 	KDBUS_EP_MAKE_NAME,
@@ -117,33 +118,30 @@ static int kdbus_ep_add(struct kdbus_ep *ep, u64 access)
 		WRITE_ONCE(ep->dead, true);
 		return PTR_ERR(ep->node);
 	}
-	list_add_tail(&ep->bus_entry, &bus->eps);
+	list_add_tail(&kdbus_ep_get(ep)->bus_entry, &bus->eps);
 	return 0;
 }
 
 /**
- * kdbus_ep_new_default() - make the endpoint that every bus has
+ * kdbus_ep_make_default() - make the endpoint that every bus has
  * @bus:	a new bus
  *
- * Return: the endpoint, referenced by the bus until it ends; or an error pointer.
+ * Return: 0, or why there is none.
  */
-struct kdbus_ep *kdbus_ep_new_default(struct kdbus_bus *bus)
+int kdbus_ep_make_default(struct kdbus_bus *bus)
 {
 	struct kdbus_ep *ep;
 	int ret;
 
 	ep = kdbus_ep_new(bus, "bus");
 	if (!ep)
-		return ERR_PTR(-ENOMEM);
+		return -ENOMEM;
 
 	mutex_lock(&bus->lock);
 	ret = kdbus_ep_add(ep, bus->flags);
 	mutex_unlock(&bus->lock);
-	if (ret < 0) {
-		kdbus_ep_put(ep);
-		return ERR_PTR(ret);
-	}
-	return ep;
+	kdbus_ep_put(ep);
+	return ret;
 }
 
 static struct kdbus_ep *kdbus_ep_new_custom(struct kdbus_bus *bus, const char *name)
@@ -181,15 +179,6 @@ static bool kdbus_ep_name_in_use(const struct kdbus_bus *bus, const char *name)
 	return false;
 }
 
-/* An endpoint is taken off its bus by whoever kills it. */
-void kdbus_ep_kill(struct kdbus_ep *ep)
-{
-	lockdep_assert_held(&ep->bus->lock);
-
-	WRITE_ONCE(ep->dead, true);
-	list_del_init(&ep->bus_entry);
-}
-
 /* A connection that is not ending already, referenced, or NULL. */
 static struct kdbus_conn *kdbus_ep_next_conn(struct kdbus_ep *ep)
 {
@@ -201,14 +190,24 @@ static struct kdbus_conn *kdbus_ep_next_conn(struct kdbus_ep *ep)
 	return NULL;
 }
 
-/**
- * kdbus_ep_end() - end what is left of an endpoint that was killed
- * @ep:		the endpoint
- *
- * When this returns, the node is gone and all connections made through it have
- * ended.
- */
-void kdbus_ep_end(struct kdbus_ep *ep)
+/* Let nobody hold on to the user of an endpoint that sends nothing any more. */
+static void kdbus_ep_end_user(struct kdbus_ep *ep)
+{
+	struct kdbus_bus *bus = ep->bus;
+	struct kdbus_conn *conn;
+	unsigned long id;
+
+	WRITE_ONCE(ep->user->ended, true);
+	mutex_lock(&bus->lock);
+	xa_for_each(&bus->conns, id, conn) {
+		kdbus_queue_forget(conn, ep->user);
+		cond_resched();
+	}
+	mutex_unlock(&bus->lock);
+}
+
+/* End what is left of an endpoint that is dead. */
+static void kdbus_ep_end(struct kdbus_ep *ep)
 {
 	struct kdbus_bus *bus = ep->bus;
 	struct kdbus_conn *conn;
@@ -226,13 +225,35 @@ void kdbus_ep_end(struct kdbus_ep *ep)
 	/* some may be ending at the hands of others */
 	wait_event(ep->deserted, READ_ONCE(ep->n_conns) == 0);
 
+	if (ep->user)
+		kdbus_ep_end_user(ep);
 	kdbus_node_remove(ep->node);
+
+	/* only now another may have the name */
+	mutex_lock(&bus->lock);
+	list_del_init(&ep->bus_entry);
+	mutex_unlock(&bus->lock);
 	complete_all(&ep->ended);
+	kdbus_ep_put(ep);
 }
 
 /**
- * kdbus_ep_shutdown() - end a custom endpoint
+ * kdbus_ep_kill() - let nobody in any more
+ * @ep:		the endpoint
+ */
+void kdbus_ep_kill(struct kdbus_ep *ep)
+{
+	lockdep_assert_held(&ep->bus->lock);
+
+	WRITE_ONCE(ep->dead, true);
+}
+
+/**
+ * kdbus_ep_shutdown() - end an endpoint
  * @ep:		the endpoint; the caller's reference is dropped
+ *
+ * When this returns, the node is gone and all connections made through it have
+ * ended.
  */
 void kdbus_ep_shutdown(struct kdbus_ep *ep)
 {
@@ -240,15 +261,15 @@ void kdbus_ep_shutdown(struct kdbus_ep *ep)
 	bool first;
 
 	mutex_lock(&bus->lock);
-	first = !ep->dead;
-	if (first)
-		kdbus_ep_kill(ep);
+	kdbus_ep_kill(ep);
+	first = !ep->ending;
+	ep->ending = true;
 	mutex_unlock(&bus->lock);
 
 	if (first)
 		kdbus_ep_end(ep);
 	else
-		/* its bus is dead, or dying right now */
+		/* its maker and its bus end it at the same time */
 		wait_for_completion(&ep->ended);
 	kdbus_ep_put(ep);
 }

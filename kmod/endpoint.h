@@ -35,8 +35,9 @@ struct kdbus_user;
  * @name:	name of the node
  * @node:	the node; goes with the endpoint's end
  * @dead:	nobody may come in any more; set under the bus lock, read anywhere
+ * @ending:	somebody sees to its end; bus lock
  * @ended:	completed when the node and all connections are gone
- * @bus_entry:	in the bus's list, until it is dead; bus lock
+ * @bus_entry:	in the bus's list, which refers to it, until it has ended; bus lock
  * @conns:	connections that came through it; bus lock
  * @n_conns:	how many these are; changed under the bus lock
  * @deserted:	woken when the last of them has gone
@@ -51,6 +52,7 @@ struct kdbus_ep {
 	char name[KDBUS_SYSNAME_MAX_LEN + 1];
 	struct kdbus_node *node;
 	bool dead;
+	bool ending;
 	struct completion ended;
 	struct list_head bus_entry;
 	struct list_head conns;
@@ -61,11 +63,10 @@ struct kdbus_ep {
 	struct kdbus_user *user;
 };
 
-struct kdbus_ep *kdbus_ep_new_default(struct kdbus_bus *bus);
+int kdbus_ep_make_default(struct kdbus_bus *bus);
 struct kdbus_ep *kdbus_ep_get(struct kdbus_ep *ep);
 void kdbus_ep_put(struct kdbus_ep *ep);
 void kdbus_ep_kill(struct kdbus_ep *ep);
-void kdbus_ep_end(struct kdbus_ep *ep);
 void kdbus_ep_shutdown(struct kdbus_ep *ep);
 bool kdbus_ep_is_privileged(const struct kdbus_ep *ep, struct file *file);
 bool kdbus_ep_is_owner(const struct kdbus_ep *ep, struct file *file);

@@ -32,6 +32,12 @@ void kdbus_queue_init(struct kdbus_queue *queue)
 	xa_init_flags(&queue->quotas, XA_FLAGS_ACCOUNT);
 }
 
+static void kdbus_quota_free(struct kdbus_quota *quota)
+{
+	kdbus_user_put(quota->user);
+	kfree(quota);
+}
+
 /**
  * kdbus_queue_destroy() - end a queue that was flushed
  * @queue:	the queue
@@ -44,8 +50,7 @@ void kdbus_queue_destroy(struct kdbus_queue *queue)
 	WARN_ON(!list_empty(&queue->entries));
 	xa_for_each(&queue->quotas, id, quota) {
 		WARN_ON(quota->msgs || quota->bytes || quota->fds);
-		kdbus_user_put(quota->user);
-		kfree(quota);
+		kdbus_quota_free(quota);
 	}
 	xa_destroy(&queue->quotas);
 }
@@ -68,15 +73,59 @@ static struct kdbus_quota *kdbus_queue_quota(struct kdbus_queue *queue, struct k
 	if (!other)
 		return quota;
 
-	kdbus_user_put(quota->user);
-	kfree(quota);
+	kdbus_quota_free(quota);
 	return xa_is_err(other) ? NULL : other;
 }
 
-static int kdbus_queue_charge(struct kdbus_conn *conn, struct kdbus_quota *quota, size_t size,
-			      unsigned int n_fds)
+/* Forget a quota if nobody will need it any more. */
+static void kdbus_queue_retire(struct kdbus_conn *conn, struct kdbus_quota *quota)
 {
-	size_t half = conn->pool->size / 2, share;
+	lockdep_assert_held(&conn->lock);
+
+	if (quota->msgs > 0 || !READ_ONCE(quota->user->ended))
+		return;
+	xa_erase(&conn->queue.quotas, quota->user->id);
+	kdbus_quota_free(quota);
+}
+
+/**
+ * kdbus_queue_forget() - forget a user who has nothing unread
+ * @conn:	the receiver
+ * @user:	the user of an endpoint, which has ended
+ */
+void kdbus_queue_forget(struct kdbus_conn *conn, struct kdbus_user *user)
+{
+	struct kdbus_quota *quota;
+
+	spin_lock(&conn->lock);
+	quota = xa_load(&conn->queue.quotas, user->id);
+	if (quota)
+		kdbus_queue_retire(conn, quota);
+	spin_unlock(&conn->lock);
+}
+
+/* Get the quota of a user and lock its receiver; NULL without memory, and then nothing is locked. */
+static struct kdbus_quota *kdbus_queue_lock_quota(struct kdbus_conn *conn, struct kdbus_user *user)
+{
+	struct kdbus_quota *quota;
+
+	for (;;) {
+		quota = kdbus_queue_quota(&conn->queue, user);
+		if (!quota)
+			return NULL;
+		spin_lock(&conn->lock);
+		/* once its user has ended, a quota goes when it is idle */
+		if (likely(!READ_ONCE(user->ended)) ||
+		    xa_load(&conn->queue.quotas, user->id) == quota)
+			return quota;
+		spin_unlock(&conn->lock);
+	}
+}
+
+static int kdbus_queue_charge(struct kdbus_conn *conn, const struct kdbus_queue_entry *entry)
+{
+	size_t half = conn->pool->size / 2, size = entry->size, share;
+	struct kdbus_quota *quota = entry->quota;
 
 	lockdep_assert_held(&conn->lock);
 
@@ -87,13 +136,13 @@ static int kdbus_queue_charge(struct kdbus_conn *conn, struct kdbus_quota *quota
 		return -ENOBUFS;
 	if (quota->msgs >= KDBUS_CONN_MAX_MSGS)
 		return -ENOBUFS;
-	if (quota->fds + n_fds > KDBUS_CONN_MAX_FDS_PER_USER)
+	if (quota->fds + entry->n_fds > KDBUS_CONN_MAX_FDS_PER_USER)
 		return -EMFILE;
 
 	conn->queue.bytes += size;
 	quota->bytes += size;
 	quota->msgs++;
-	quota->fds += n_fds;
+	quota->fds += entry->n_fds;
 	return 0;
 }
 
@@ -110,6 +159,7 @@ static void kdbus_queue_uncharge(struct kdbus_conn *conn, struct kdbus_queue_ent
 	quota->msgs--;
 	quota->fds -= entry->n_fds;
 	entry->quota = NULL;
+	kdbus_queue_retire(conn, quota);
 }
 
 /* Free an entry that is charged to nobody and no longer holds its slice. */
@@ -144,31 +194,30 @@ struct kdbus_queue_entry *kdbus_queue_reserve(struct kdbus_conn *conn, struct kd
 					      size_t size, struct kdbus_files *files)
 {
 	struct kdbus_queue_entry *entry;
-	struct kdbus_quota *quota;
 	struct kdbus_slice *slice;
-	int ret;
+	int ret = -ENOMEM;
 
-	quota = kdbus_queue_quota(&conn->queue, user);
 	entry = kmem_cache_alloc(kdbus_queue_entry_cache, GFP_KERNEL_ACCOUNT);
 	slice = kdbus_slice_new(conn->pool);
-	if (!quota || !entry || !slice) {
-		ret = -ENOMEM;
+	if (!entry || !slice)
 		goto err_free;
-	}
 
 	*entry = (struct kdbus_queue_entry){
 		.slice = slice,
-		.quota = quota,
 		.size = size,
 		.n_fds = files ? files->n_fds : 0,
 	};
 
-	spin_lock(&conn->lock);
-	ret = conn->dead ? -ECONNRESET : kdbus_queue_charge(conn, quota, size, entry->n_fds);
+	entry->quota = kdbus_queue_lock_quota(conn, user);
+	if (!entry->quota)
+		goto err_free;
+	ret = conn->dead ? -ECONNRESET : kdbus_queue_charge(conn, entry);
 	if (ret == 0) {
 		ret = kdbus_slice_reserve(slice, conn->pool, size, KDBUS_SLICE_KERNEL);
 		if (ret < 0)
 			kdbus_queue_uncharge(conn, entry);
+	} else {
+		kdbus_queue_retire(conn, entry->quota);
 	}
 	spin_unlock(&conn->lock);
 	if (ret < 0)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Custom endpoints: abi.md 6.2 (ENDPOINT_MAKE) with what 2.1-2.3, 5.2 and 5.3 say of them, 2.4
 // (their end), 6.3 (ENDPOINT_UPDATE as a command) and the account of their connections.
+#include "objects.hpp"
 #include "support.hpp"
 
+#include <atomic>
 #include <sched.h>
 
 using namespace test;
@@ -354,6 +356,35 @@ TEST_CASE("abi 5.1 two tasks race for one handle or one name: one wins") {
         CAPTURE(mine, theirs);
         CHECK(((mine == 0 && theirs == EEXIST) || (mine == EEXIST && theirs == 0)));
     }
+}
+
+TEST_CASE("abi 2.1/2.2 the name of an endpoint is taken until its node is gone") {
+    constexpr u64 enough = 100;
+    Bus bus;
+    std::atomic<u64> made = 0;
+    std::atomic<bool> stop = false;
+    auto race = [&] {
+        for (; !stop && made < enough;) {
+            Fd fd = bus.open();
+            const int error = make(fd.get(), endpoint_command("0-race"));
+            must(error == 0 || error == EEXIST, "ENDPOINT_MAKE", error);
+            if (error == 0) {
+                made++;
+                must(open_error(bus.directory() + "/0-race") == 0, "the node is there");
+            }
+        }
+    };
+    // Whoever comes in while the node is being removed must not make the kernel complain.
+    auto other = std::async(std::launch::async, race);
+    try {
+        race();
+    } catch (...) {
+        stop = true;
+        throw;
+    }
+    other.get();
+    CHECK(made >= enough);
+    CHECK(open_error(bus.directory() + "/0-race") == ENOENT);
 }
 
 TEST_CASE("abi 6.2 no limit of its own on the number of custom endpoints") {
@@ -741,5 +772,61 @@ TEST_CASE("messages 10.1 one sender quota for all connections of an endpoint") {
         CHECK(b.send(fds(6)) == 0);
         CHECK(elsewhere.send(fds(16)) == 0);
         drain(receiver);
+    }
+}
+
+TEST_CASE("messages 10.1 receivers forget the account of an endpoint with what it sent") {
+    const auto users = [] {
+        return read_counters().at("user");
+    };
+    Bus bus;
+    const Connection holder = hold(bus, "a.b", {for_world(KDBUS_POLICY_TALK)});
+    Connection activator =
+        bus.connect({.flags = KDBUS_HELLO_ACTIVATOR, .name = "c.d", .grants = {}});
+    Connection receiver = bus.connect();
+    REQUIRE(receiver.acquire("a.b") == 0);
+    const long before = users();
+    Endpoint endpoint(bus, {{"a.b", {for_world(KDBUS_POLICY_TALK)}},
+                            {"c.d", {for_world(KDBUS_POLICY_TALK)}}});
+    Connection sender = endpoint.connect();
+    REQUIRE(users() > before);
+    REQUIRE(sender.send(Message(receiver.id())) == 0);
+
+    SECTION("read before the endpoint ends") {
+        receiver.take();
+        endpoint.close();
+        sender.close();
+        CHECK(eventually([&] { return users() == before; }));
+    }
+    SECTION("read after it") {
+        endpoint.close();
+        sender.close();
+        CHECK(users() > before);
+        receiver.take();
+        CHECK(eventually([&] { return users() == before; }));
+    }
+    SECTION("handed over after it") {
+        receiver.take();
+        Message m;
+        REQUIRE(sender.send(m.to("c.d")) == 0);
+        const u64 id = sender.id();
+        endpoint.close();
+        sender.close();
+        REQUIRE(receiver.acquire("c.d") == 0);
+        CHECK(users() > before);
+        CHECK(receiver.take()->src_id == id);
+        CHECK(eventually([&] { return users() == before; }));
+    }
+    SECTION("refused after it") {
+        receiver.take();
+        // Handed over to nobody: there is no space.
+        Connection small = bus.connect({.pool_size = page});
+        Message m;
+        REQUIRE(sender.send(m.to("c.d").filler(2 * page)) == 0);
+        endpoint.close();
+        sender.close();
+        REQUIRE(small.acquire("c.d") == 0);
+        CHECK(small.recv().cmd.dropped_msgs == 1);
+        CHECK(eventually([&] { return users() == before; }));
     }
 }
