@@ -104,7 +104,7 @@ void kdbus_queue_forget(struct kdbus_conn *conn, struct kdbus_user *user)
 	spin_unlock(&conn->lock);
 }
 
-/* Get the quota of a user and lock its receiver; NULL without memory, and then nothing is locked. */
+/* Get the quota of a user and lock the receiver; NULL, and no lock, without memory. */
 static struct kdbus_quota *kdbus_queue_lock_quota(struct kdbus_conn *conn, struct kdbus_user *user)
 {
 	struct kdbus_quota *quota;

@@ -51,7 +51,7 @@ make_product() {
     install_newest >"$work/install"
     printf 'deb %s %s main\n' "$uri" "$backports_release" "$uri" "$backports_release-backports" \
         >"$work/sources.list"
-    as_root mmdebstrap --variant=apt --include="make,$backports_compiler,libc6-dev,pahole" \
+    as_root mmdebstrap --variant=apt --include="make,$backports_compiler,libc6-dev,pahole,sparse" \
         --aptopt='Acquire::Retries "3"' --aptopt='APT::Sandbox::User "root"' \
         --aptopt='Acquire::Check-Valid-Until "false"' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
