@@ -3,7 +3,8 @@
 
 Tests are registered with CMake's add_test(); a test's label says where it runs: "host" or "guest".
 More labels of guest tests: "fault-injection" needs a kernel that has it; "stock" takes too long on one
-with sanitizers; "concurrent" is what a kernel that looks for data races runs.
+with sanitizers, "sanitized" is for no other; "concurrent" is what a kernel that looks for data races
+runs.
 Three kinds of programs are understood: Catch2 programs (a case is a TEST_CASE), programs that
 print TAP (a case is a line "ok" or "not ok"), and others (one case: the exit status).
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 DEFAULT_TIMEOUT = 300.0
 # Properties of tests that this runner obeys, and those that change nothing for it.
 KNOWN = {"ENVIRONMENT", "LABELS", "TIMEOUT", "WORKING_DIRECTORY"}
-LABELS = {"host", "guest", "fault-injection", "stock", "concurrent"}
+LABELS = {"host", "guest", "fault-injection", "stock", "sanitized", "concurrent"}
 WITHOUT_EFFECT = {"RUN_SERIAL", "PROCESSORS", "SKIP_RETURN_CODE", "COST"}
 
 
@@ -80,7 +81,9 @@ def suits(test: Test, kernel: str) -> bool:
     """Whether a guest test is for that kernel."""
     if kernel.endswith("-kcsan"):
         return "concurrent" in test.labels
-    return ("stock" if kernel.endswith("-kasan") else "fault-injection") not in test.labels
+    if kernel.endswith("-kasan"):
+        return "stock" not in test.labels
+    return not {"fault-injection", "sanitized"} & set(test.labels)
 
 
 def save(tests: list[Test], path: Path) -> None:
