@@ -656,8 +656,12 @@ static unsigned long kdbus_pool_shrink_scan(struct shrinker *shrinker, struct sh
 			break;
 		freed += kdbus_pool_reclaim(pool, &budget);
 		kdbus_pool_put(pool);
+		cond_resched();
 	}
 
+	/* who asks for more than there is would ask again for ever */
+	if (budget == sc->nr_to_scan)
+		return SHRINK_STOP;
 	sc->nr_scanned = sc->nr_to_scan - budget;
 	return freed;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // abi.md 7 (pool), 6.7 (FREE), and pool pages under memory pressure.
+#include "objects.hpp"
 #include "support.hpp"
 
 #include <fstream>
@@ -439,5 +440,17 @@ TEST_CASE("design: pages given back under memory pressure never corrupt messages
             REQUIRE(c.free(queue.front().message.offset()) == 0);
             queue.pop_front();
         }
+    }
+}
+
+TEST_CASE("design: the kernel may ask for more pages than there are") {
+    Bus bus;
+    Connection c = bus.connect({.pool_size = u64{4} << 20});
+    // Asked at this priority, a shrinker is asked for twice what it says it has.
+    for (int round = 0; round < 3; round++) {
+        REQUIRE(c.send(Message(c.id()).filler(40'000)) == 0);
+        c.take();
+        std::ofstream("/proc/sys/vm/drop_caches") << 2 << std::flush;
+        CHECK(read_counters().at("page") == 0);
     }
 }
