@@ -117,34 +117,47 @@ static inline u64 kdbus_compat_cap_bits(kernel_cap_t caps)
 }
 
 /*
- * 6.14 names security labels by a structure instead of a number, and gives
- * their text in one.
+ * 6.13 names security labels by a structure instead of a number, 6.14 gives
+ * their text in one, 6.17 wants to know of which module.
  */
 struct kdbus_compat_seclabel {
 	const char *text;
 	u32 len;
-#ifdef KDBUS_LSM_PROP
+#ifdef KDBUS_LSM_CONTEXT
 	struct lsm_context context;
 #endif
 };
 
 static inline bool kdbus_compat_seclabel_current(struct kdbus_compat_seclabel *label)
 {
-#ifdef KDBUS_LSM_PROP
+#ifdef KDBUS_LSM_CONTEXT
 	struct lsm_prop prop;
 
 	security_current_getlsmprop_subj(&prop);
+#ifdef KDBUS_LSM_ID
 	if (security_lsmprop_to_secctx(&prop, &label->context, LSM_ID_UNDEF) < 0)
 		return false;
+#else
+	if (security_lsmprop_to_secctx(&prop, &label->context) < 0)
+		return false;
+#endif
 	label->text = label->context.context;
 	label->len = label->context.len;
 #else
 	char *text;
+#ifdef KDBUS_LSM_PROP
+	struct lsm_prop prop;
+
+	security_current_getlsmprop_subj(&prop);
+	if (security_lsmprop_to_secctx(&prop, &text, &label->len) < 0)
+		return false;
+#else
 	u32 id;
 
 	security_current_getsecid_subj(&id);
 	if (security_secid_to_secctx(id, &text, &label->len) < 0)
 		return false;
+#endif
 	label->text = text;
 #endif
 	return true;
@@ -152,7 +165,7 @@ static inline bool kdbus_compat_seclabel_current(struct kdbus_compat_seclabel *l
 
 static inline void kdbus_compat_seclabel_release(struct kdbus_compat_seclabel *label)
 {
-#ifdef KDBUS_LSM_PROP
+#ifdef KDBUS_LSM_CONTEXT
 	security_release_secctx(&label->context);
 #else
 	security_release_secctx((char *)label->text, label->len);
