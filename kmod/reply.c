@@ -642,6 +642,8 @@ static int kdbus_reply_sleep(struct kdbus_reply *reply, struct file *cancel)
 		smp_store_mb(reply->kicked, false);
 		if (kdbus_cancel_is_ready(cancel))
 			return -ECANCELED;
+		if (signal_pending(current))
+			return -ERESTARTSYS;
 
 		now = ktime_get_ns();
 		if ((s64)reply->deadline <= (s64)now)
@@ -651,9 +653,7 @@ static int kdbus_reply_sleep(struct kdbus_reply *reply, struct file *cancel)
 		ret = wait_event_interruptible_hrtimeout(reply->wait,
 							 kdbus_reply_is_over(reply) ||
 							 READ_ONCE(reply->kicked), left);
-		if (ret == -ETIME)
-			return -ETIMEDOUT;
-		if (ret < 0 || kdbus_reply_is_over(reply))
+		if (ret == -ERESTARTSYS || kdbus_reply_is_over(reply))
 			return ret;
 	}
 }
