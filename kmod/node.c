@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/atomic.h>
 #include <linux/cdev.h>
+#include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/slab.h>
-#include <linux/wait.h>
 #include <linux/xarray.h>
 
 #include "domain.h"
@@ -25,9 +25,12 @@ static struct kdbus_node *kdbus_node_control;
 static DEFINE_XARRAY_ALLOC1(kdbus_node_minors);
 static u32 kdbus_node_next;
 
-/* Devices whose release is still to come; it may be long after removal. */
-static atomic_t kdbus_node_devices = ATOMIC_INIT(0);
-static DECLARE_WAIT_QUEUE_HEAD(kdbus_node_released);
+/*
+ * Devices whose release is still to come; it may be long after removal. The
+ * module is one more, until it goes.
+ */
+static atomic_t kdbus_node_devices = ATOMIC_INIT(1);
+static DECLARE_COMPLETION(kdbus_node_released);
 
 static char *kdbus_node_devnode(KDBUS_COMPAT_DEVNODE_CONST struct device *dev, umode_t *mode,
 				kuid_t *uid, kgid_t *gid)
@@ -44,13 +47,24 @@ static char *kdbus_node_devnode(KDBUS_COMPAT_DEVNODE_CONST struct device *dev, u
 	return NULL;
 }
 
+static void kdbus_node_drop(void)
+{
+	if (atomic_dec_and_test(&kdbus_node_devices))
+		complete(&kdbus_node_released);
+}
+
+static void kdbus_node_wait(void)
+{
+	kdbus_node_drop();
+	wait_for_completion(&kdbus_node_released);
+}
+
 static void kdbus_node_release(struct device *dev)
 {
 	if (MINOR(dev->devt) != KDBUS_NODE_CONTROL)
 		kdbus_object_dec(KDBUS_OBJECT_NODE);
 	kfree(container_of(dev, struct kdbus_node, dev));
-	if (atomic_dec_and_test(&kdbus_node_devices))
-		wake_up(&kdbus_node_released);
+	kdbus_node_drop();
 }
 
 static const struct device_type kdbus_node_type = {
@@ -219,7 +233,7 @@ int kdbus_node_init(const struct file_operations *fops)
 
 err_control:
 	put_device(&kdbus_node_control->dev);
-	wait_event(kdbus_node_released, atomic_read(&kdbus_node_devices) == 0);
+	kdbus_node_wait();
 err_cdev:
 	cdev_del(&kdbus_node_cdev);
 err_class:
@@ -233,7 +247,7 @@ void kdbus_node_exit(void)
 {
 	device_del(&kdbus_node_control->dev);
 	put_device(&kdbus_node_control->dev);
-	wait_event(kdbus_node_released, atomic_read(&kdbus_node_devices) == 0);
+	kdbus_node_wait();
 
 	cdev_del(&kdbus_node_cdev);
 	class_destroy(kdbus_node_class);
