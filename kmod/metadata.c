@@ -40,7 +40,8 @@ MODULE_PARM_DESC(attach_flags_mask, "Metadata that may be attached (KDBUS_ATTACH
  */
 u64 kdbus_meta_mask(u64 mask)
 {
-	return mask & READ_ONCE(kdbus_attach_flags_mask);
+	/* whoever writes the parameter stores it as a whole, but says so nowhere */
+	return mask & data_race(READ_ONCE(kdbus_attach_flags_mask));
 }
 
 /* ---- looking at the running thread ---- */
