@@ -390,19 +390,31 @@ finish:
 	return kdbus_command_finish(&command, ret);
 }
 
-static struct kdbus_info *kdbus_list_record(struct kdbus_buf *buf, const struct kdbus_conn *conn,
+/**
+ * struct kdbus_list - a list being put together
+ * @buf:	the records, as far as there is room
+ * @need:	bytes that all of them take
+ */
+struct kdbus_list {
+	struct kdbus_buf buf;
+	size_t need;
+};
+
+static struct kdbus_info *kdbus_list_record(struct kdbus_list *list, const struct kdbus_conn *conn,
 					    size_t items)
 {
 	struct kdbus_info *info;
 	size_t size = ALIGN(sizeof(*info) + items, 8);
 
-	info = kdbus_buf_push(buf, size);
-	if (info) {
-		memset(info, 0, size);
-		info->size = size;
-		info->id = conn->id;
-		info->flags = conn->flags;
-	}
+	list->need += size;
+	if (list->need > list->buf.cap)
+		return NULL;
+
+	info = kdbus_buf_push(&list->buf, size);
+	memset(info, 0, size);
+	info->size = size;
+	info->id = conn->id;
+	info->flags = conn->flags;
 	return info;
 }
 
@@ -415,7 +427,7 @@ static u64 kdbus_list_flag_of(u64 name_flags)
 }
 
 /* List @conn, as @viewer may see it. */
-static void kdbus_list_conn(struct kdbus_buf *buf, const struct kdbus_conn *viewer,
+static void kdbus_list_conn(struct kdbus_list *list, const struct kdbus_conn *viewer,
 			    const struct kdbus_conn *conn, u64 flags)
 {
 	struct kdbus_name_owner *owner;
@@ -433,9 +445,9 @@ static void kdbus_list_conn(struct kdbus_buf *buf, const struct kdbus_conn *view
 		if (!kdbus_policy_may_see_name(viewer, current_cred(), owner->name->name))
 			continue;
 		payload = sizeof(struct kdbus_name) + owner->name->len + 1;
-		info = kdbus_list_record(buf, conn, offsetof(struct kdbus_item, data) + payload);
+		info = kdbus_list_record(list, conn, offsetof(struct kdbus_item, data) + payload);
 		if (!info)
-			return;
+			continue;
 		info->items[0].size = offsetof(struct kdbus_item, data) + payload;
 		info->items[0].type = KDBUS_ITEM_OWNED_NAME;
 		info->items[0].name.flags = owner->flags;
@@ -444,7 +456,35 @@ static void kdbus_list_conn(struct kdbus_buf *buf, const struct kdbus_conn *view
 	}
 
 	if (!named && flags & KDBUS_LIST_UNIQUE)
-		kdbus_list_record(buf, conn, 0);
+		kdbus_list_record(list, conn, 0);
+}
+
+/* List the whole bus; nothing is allocated under its lock. */
+static int kdbus_list_bus(struct kdbus_list *list, const struct kdbus_conn *viewer, u64 flags)
+{
+	struct kdbus_bus *bus = viewer->ep->bus;
+	struct kdbus_conn *conn;
+	unsigned long id;
+
+	/* enough for most */
+	list->need = PAGE_SIZE;
+	do {
+		list->buf.len = 0;
+		if (!kdbus_buf_reserve(&list->buf, list->need))
+			return -ENOMEM;
+
+		list->need = 0;
+		mutex_lock(&bus->lock);
+		xa_for_each(&bus->conns, id, conn) {
+			if (!(conn->flags & KDBUS_HELLO_MONITOR))
+				kdbus_list_conn(list, viewer, conn, flags);
+			cond_resched();
+		}
+		mutex_unlock(&bus->lock);
+		if (list->need > viewer->pool->size)
+			return -EXFULL;
+	} while (list->need > list->buf.cap);
+	return 0;
 }
 
 /**
@@ -458,41 +498,26 @@ static void kdbus_list_conn(struct kdbus_buf *buf, const struct kdbus_conn *view
 int kdbus_cmd_list(struct kdbus_conn *conn, struct file *file, void __user *argp)
 {
 	u64 storage[KDBUS_COMMAND_STORAGE / sizeof(u64)];
-	struct kdbus_bus *bus = conn->ep->bus;
 	struct kdbus_command command;
-	struct kdbus_conn *other;
-	struct kdbus_buf buf;
-	unsigned long id;
+	struct kdbus_list list;
 	u64 result[2];
 	int ret;
 
-	kdbus_buf_init(&buf, NULL, 0);
+	kdbus_buf_init(&list.buf, NULL, 0);
 	ret = kdbus_command_parse(&command, &kdbus_list_spec, argp, storage, sizeof(storage));
 	if (ret != 0)
 		goto finish;
 
-	mutex_lock(&bus->lock);
-	xa_for_each(&bus->conns, id, other) {
-		if (!(other->flags & KDBUS_HELLO_MONITOR))
-			kdbus_list_conn(&buf, conn, other, command.cmd->flags);
-		/* it will never fit */
-		if (buf.failed || buf.len > conn->pool->size)
-			break;
-		cond_resched();
-	}
-	mutex_unlock(&bus->lock);
-
+	ret = kdbus_list_bus(&list, conn, command.cmd->flags);
 	result[0] = conn->pool->size;
-	result[1] = buf.len;
-	if (buf.failed)
-		ret = -ENOMEM;
-	else if (buf.len > 0)
-		ret = kdbus_pool_publish(conn->pool, buf.data, buf.len, &result[0]);
+	result[1] = list.buf.len;
+	if (ret == 0 && list.buf.len > 0)
+		ret = kdbus_pool_publish(conn->pool, list.buf.data, list.buf.len, &result[0]);
 
 	if (ret == 0)
 		ret = kdbus_command_copy_out(&command, offsetof(struct kdbus_cmd_list, offset),
 					     result, sizeof(result));
 finish:
-	kdbus_buf_free(&buf);
+	kdbus_buf_free(&list.buf);
 	return kdbus_command_finish(&command, ret);
 }

@@ -13,7 +13,8 @@
  *   0. handle->setup, a mutex: the setup of one handle. The only one that is
  *      held while user memory is accessed; it can stop nobody else.
  *   1. bus->lock, a mutex: everything that changes who is on the bus or who
- *      owns a name. It is never taken to send or receive a message.
+ *      owns a name. Sending and receiving take it only when a name is changing
+ *      hands, see below.
  *   2. bus->notify.flush, a mutex: delivering notifications, one after the
  *      other, in the order of the events. Taken without bus->lock.
  *   3. conn->match_lock, a mutex: the matches of one connection.
@@ -32,7 +33,8 @@
  * queue: a name changes hands under the lock of the connection that loses it,
  * so each message goes to exactly one owner. If mail moves with the name, to or
  * from an activator, new messages are held back until it has: the sender waits
- * for bus->lock once, without holding anything.
+ * for bus->lock once, without holding anything. If the owner is dead but still
+ * has the name, the sender makes it release its names.
  *
  * But for handle->setup, no lock is held while user memory is accessed, and no
  * lock is shared by pairs of peers that have nothing to do with each other.

@@ -200,7 +200,7 @@ static void kdbus_ep_end_user(struct kdbus_ep *ep)
 	WRITE_ONCE(ep->user->ended, true);
 	mutex_lock(&bus->lock);
 	xa_for_each(&bus->conns, id, conn) {
-		kdbus_queue_forget(conn, ep->user);
+		kdbus_queue_forget(conn, ep->user->id);
 		cond_resched();
 	}
 	mutex_unlock(&bus->lock);

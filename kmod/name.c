@@ -471,30 +471,6 @@ static void kdbus_name_release(struct kdbus_name_owner *owner)
 }
 
 /**
- * kdbus_name_inherit() - let the next in line have the name of a dead connection
- * @entry:	the name
- * @dead:	who owns it, about to release it
- *
- * Return: whether somebody else owns the name now.
- */
-bool kdbus_name_inherit(struct kdbus_name_entry *entry, struct kdbus_conn *dead)
-{
-	struct kdbus_bus *bus = dead->ep->bus;
-	struct kdbus_name_owner *owner;
-	struct kdbus_conn *next;
-
-	if (mutex_lock_killable(&bus->lock))
-		return false;
-	owner = kdbus_name_find_owner(entry, dead);
-	if (owner)
-		kdbus_name_release(owner);
-	next = rcu_access_pointer(entry->owner);
-	mutex_unlock(&bus->lock);
-	kdbus_notify_flush(bus);
-	return next;
-}
-
-/**
  * kdbus_name_add_activator() - let a connection receive for a name nobody owns
  * @conn:	an activator
  * @name:	a valid name
@@ -547,6 +523,28 @@ void kdbus_name_release_all(struct kdbus_conn *conn)
 
 	list_for_each_entry_safe(owner, next, &conn->names, conn_entry)
 		kdbus_name_release(owner);
+}
+
+/**
+ * kdbus_name_inherit() - let others have the names of a dead connection
+ * @entry:	a name it owns
+ * @dead:	the connection, which is about to release them
+ *
+ * Return: whether somebody else owns the name now.
+ */
+bool kdbus_name_inherit(struct kdbus_name_entry *entry, struct kdbus_conn *dead)
+{
+	struct kdbus_bus *bus = dead->ep->bus;
+	struct kdbus_conn *next;
+
+	if (mutex_lock_killable(&bus->lock))
+		return false;
+	/* all of them, in the order in which it would itself */
+	kdbus_name_release_all(dead);
+	next = rcu_access_pointer(entry->owner);
+	mutex_unlock(&bus->lock);
+	kdbus_notify_flush(bus);
+	return next;
 }
 
 /**

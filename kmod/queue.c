@@ -56,7 +56,8 @@ void kdbus_queue_destroy(struct kdbus_queue *queue)
 }
 
 /* The quota of a user, made when first needed. */
-static struct kdbus_quota *kdbus_queue_quota(struct kdbus_queue *queue, struct kdbus_user *user)
+static struct kdbus_quota *kdbus_queue_quota(struct kdbus_queue *queue, struct kdbus_user *user,
+					     gfp_t gfp)
 {
 	struct kdbus_quota *quota, *other;
 
@@ -64,12 +65,12 @@ static struct kdbus_quota *kdbus_queue_quota(struct kdbus_queue *queue, struct k
 	if (likely(quota))
 		return quota;
 
-	quota = kzalloc(sizeof(*quota), GFP_KERNEL_ACCOUNT);
+	quota = kzalloc(sizeof(*quota), gfp);
 	if (!quota)
 		return NULL;
 
 	quota->user = kdbus_user_get(user);
-	other = xa_cmpxchg(&queue->quotas, user->id, NULL, quota, GFP_KERNEL_ACCOUNT);
+	other = xa_cmpxchg(&queue->quotas, user->id, NULL, quota, gfp);
 	if (!other)
 		return quota;
 
@@ -77,12 +78,17 @@ static struct kdbus_quota *kdbus_queue_quota(struct kdbus_queue *queue, struct k
 	return xa_is_err(other) ? NULL : other;
 }
 
-/* Forget a quota if nobody will need it any more. */
+/*
+ * Forget a quota if nobody will need it any more: that of an endpoint which has
+ * ended, or that of an endpoint at a receiver which has.
+ */
 static void kdbus_queue_retire(struct kdbus_conn *conn, struct kdbus_quota *quota)
 {
 	lockdep_assert_held(&conn->lock);
 
-	if (quota->msgs > 0 || !READ_ONCE(quota->user->ended))
+	if (quota->msgs > 0 || uid_valid(quota->user->uid))
+		return;
+	if (!conn->dead && !READ_ONCE(quota->user->ended))
 		return;
 	xa_erase(&conn->queue.quotas, quota->user->id);
 	kdbus_quota_free(quota);
@@ -91,31 +97,32 @@ static void kdbus_queue_retire(struct kdbus_conn *conn, struct kdbus_quota *quot
 /**
  * kdbus_queue_forget() - forget a user who has nothing unread
  * @conn:	the receiver
- * @user:	the user of an endpoint, which has ended
+ * @user:	id of an endpoint's user; the endpoint or the receiver has ended
  */
-void kdbus_queue_forget(struct kdbus_conn *conn, struct kdbus_user *user)
+void kdbus_queue_forget(struct kdbus_conn *conn, u32 user)
 {
 	struct kdbus_quota *quota;
 
 	spin_lock(&conn->lock);
-	quota = xa_load(&conn->queue.quotas, user->id);
+	quota = xa_load(&conn->queue.quotas, user);
 	if (quota)
 		kdbus_queue_retire(conn, quota);
 	spin_unlock(&conn->lock);
 }
 
 /* Get the quota of a user and lock the receiver; NULL, and no lock, without memory. */
-static struct kdbus_quota *kdbus_queue_lock_quota(struct kdbus_conn *conn, struct kdbus_user *user)
+static struct kdbus_quota *kdbus_queue_lock_quota(struct kdbus_conn *conn, struct kdbus_user *user,
+						  gfp_t gfp)
 {
 	struct kdbus_quota *quota;
 
 	for (;;) {
-		quota = kdbus_queue_quota(&conn->queue, user);
+		quota = kdbus_queue_quota(&conn->queue, user, gfp);
 		if (!quota)
 			return NULL;
 		spin_lock(&conn->lock);
-		/* once its user has ended, a quota goes when it is idle */
-		if (likely(!READ_ONCE(user->ended)) ||
+		/* see kdbus_queue_retire() */
+		if (likely(!conn->dead && !READ_ONCE(user->ended)) ||
 		    xa_load(&conn->queue.quotas, user->id) == quota)
 			return quota;
 		spin_unlock(&conn->lock);
@@ -179,25 +186,15 @@ static void kdbus_queue_entry_drop(struct kdbus_queue_entry *entry)
 	kdbus_queue_entry_free(entry);
 }
 
-/**
- * kdbus_queue_reserve() - get space for a message
- * @conn:	the receiver
- * @user:	who it is charged to
- * @size:	bytes, a multiple of 8
- * @files:	its files, or NULL; a reference is taken
- *
- * Return: an entry to be published or discarded, or an error pointer:
- * -ECONNRESET if the receiver has ended, -ENOBUFS or -EMFILE if the user's
- * quota is used up, -EXFULL if there is no space, -ENOMEM.
- */
-struct kdbus_queue_entry *kdbus_queue_reserve(struct kdbus_conn *conn, struct kdbus_user *user,
-					      size_t size, struct kdbus_files *files)
+static struct kdbus_queue_entry *kdbus_queue_allocate(struct kdbus_conn *conn,
+						      struct kdbus_user *user, size_t size,
+						      struct kdbus_files *files, gfp_t gfp)
 {
 	struct kdbus_queue_entry *entry;
 	struct kdbus_slice *slice;
 	int ret = -ENOMEM;
 
-	entry = kmem_cache_alloc(kdbus_queue_entry_cache, GFP_KERNEL_ACCOUNT);
+	entry = kmem_cache_alloc(kdbus_queue_entry_cache, gfp);
 	slice = kdbus_slice_new(conn->pool);
 	if (!entry || !slice)
 		goto err_free;
@@ -208,7 +205,7 @@ struct kdbus_queue_entry *kdbus_queue_reserve(struct kdbus_conn *conn, struct kd
 		.n_fds = files ? files->n_fds : 0,
 	};
 
-	entry->quota = kdbus_queue_lock_quota(conn, user);
+	entry->quota = kdbus_queue_lock_quota(conn, user, gfp);
 	if (!entry->quota)
 		goto err_free;
 	ret = conn->dead ? -ECONNRESET : kdbus_queue_charge(conn, entry);
@@ -232,6 +229,31 @@ err_free:
 	if (entry)
 		kmem_cache_free(kdbus_queue_entry_cache, entry);
 	return ERR_PTR(ret);
+}
+
+/*
+ * Who delivers what others sent, or what the kernel tells, does so under locks
+ * of the bus: its memory cgroup neither pays for that nor holds it up.
+ */
+#define KDBUS_QUEUE_GFP_FOR_OTHERS	GFP_KERNEL
+
+/**
+ * kdbus_queue_reserve() - get space for a message
+ * @conn:	the receiver
+ * @user:	who it is charged to
+ * @size:	bytes, a multiple of 8
+ * @files:	its files, or NULL; a reference is taken
+ *
+ * Return: an entry to be published or discarded, or an error pointer:
+ * -ECONNRESET if the receiver has ended, -ENOBUFS or -EMFILE if the user's
+ * quota is used up, -EXFULL if there is no space, -ENOMEM.
+ */
+struct kdbus_queue_entry *kdbus_queue_reserve(struct kdbus_conn *conn, struct kdbus_user *user,
+					      size_t size, struct kdbus_files *files)
+{
+	return kdbus_queue_allocate(conn, user, size, files,
+				    user == kdbus_user_kernel() ? KDBUS_QUEUE_GFP_FOR_OTHERS :
+								  GFP_KERNEL_ACCOUNT);
 }
 
 /**
@@ -344,7 +366,8 @@ static int kdbus_queue_copy(struct kdbus_conn *to, const struct kdbus_queue_entr
 
 	if (entry->n_fds > 0 && !(to->flags & KDBUS_HELLO_ACCEPT_FD))
 		return -ECOMM;
-	copy = kdbus_queue_reserve(to, entry->quota->user, entry->slice->size, entry->files);
+	copy = kdbus_queue_allocate(to, entry->quota->user, entry->slice->size, entry->files,
+				    KDBUS_QUEUE_GFP_FOR_OTHERS);
 	if (IS_ERR(copy))
 		return PTR_ERR(copy);
 
@@ -417,19 +440,28 @@ void kdbus_queue_count_drop(struct kdbus_conn *conn)
  */
 void kdbus_queue_flush(struct kdbus_conn *conn)
 {
-	struct kdbus_queue_entry *entry, *next;
-	LIST_HEAD(entries);
+	struct kdbus_queue_entry *entry;
+	struct kdbus_quota *quota;
+	unsigned long id;
 
-	spin_lock(&conn->lock);
-	list_for_each_entry_safe(entry, next, &conn->queue.entries, entry) {
-		kdbus_queue_unlink(&conn->queue, entry);
-		kdbus_queue_uncharge(conn, entry);
-		list_add_tail(&entry->entry, &entries);
-	}
-	spin_unlock(&conn->lock);
-
-	list_for_each_entry_safe(entry, next, &entries, entry)
+	/* nothing is added to it any more */
+	for (;;) {
+		spin_lock(&conn->lock);
+		entry = list_first_entry_or_null(&conn->queue.entries, struct kdbus_queue_entry,
+						 entry);
+		if (entry) {
+			kdbus_queue_unlink(&conn->queue, entry);
+			kdbus_queue_uncharge(conn, entry);
+		}
+		spin_unlock(&conn->lock);
+		if (!entry)
+			break;
 		kdbus_queue_entry_drop(entry);
+		cond_resched();
+	}
+
+	xa_for_each(&conn->queue.quotas, id, quota)
+		kdbus_queue_forget(conn, id);
 }
 
 /**

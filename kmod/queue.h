@@ -77,8 +77,8 @@ struct kdbus_queue_entry {
  * @count:	how many these are; may be read without lock
  * @bytes:	bytes reserved and published
  * @dropped:	messages lost since last reported; may be read without lock
- * @quotas:	by id of user; added without lock, removed under conn->lock when a
- *		user who has ended is owed nothing, and at the end
+ * @quotas:	by id of user; added without lock; those of endpoints are removed
+ *		under conn->lock as soon as nobody needs them, others at the end
  *
  * All but @quotas is protected by conn->lock.
  */
@@ -94,7 +94,7 @@ struct kdbus_queue {
 void kdbus_queue_init(struct kdbus_queue *queue);
 void kdbus_queue_destroy(struct kdbus_queue *queue);
 void kdbus_queue_flush(struct kdbus_conn *conn);
-void kdbus_queue_forget(struct kdbus_conn *conn, struct kdbus_user *user);
+void kdbus_queue_forget(struct kdbus_conn *conn, u32 user);
 
 struct kdbus_queue_entry *kdbus_queue_reserve(struct kdbus_conn *conn, struct kdbus_user *user,
 					      size_t size, struct kdbus_files *files);
