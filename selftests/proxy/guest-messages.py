@@ -84,6 +84,22 @@ def descriptors():
         harness.wait_for(lambda: bus.fds() == before, 'descriptors closed')
 
 
+def sockets():
+    """Sockets pass and work"""
+    with harness.bus_proxy() as bus:
+        a, b = bus.client(), bus.client()
+        ours, theirs = socket.socketpair()
+        serial = b.send_call('M', 'h', 0, dest=a.name, fds=[theirs.fileno()])
+        theirs.close()
+        m = a.receive()
+        received = socket.socket(fileno=m.fds[0])
+        received.sendall(b'through the bus')
+        assert ours.recv(64) == b'through the bus'
+        a.answer(m)
+        assert b.reply_to(serial).type == RETURN
+        ours.close(), received.close()
+
+
 def refused_descriptors():
     """Descriptors that cannot be passed: an error for the caller, and nothing is left"""
     with harness.bus_proxy() as bus:
@@ -91,9 +107,10 @@ def refused_descriptors():
         n = bus.client(fds=False)
         before = bus.fds()
         r, w = os.pipe()
-        pair = socket.socketpair()
+        node = os.open('/dev/kdbus/control', os.O_RDWR | os.O_CLOEXEC)
         call = lambda fds, dest: b.call('M', 'h', 0, dest=dest, fds=fds)
-        assert call([pair[0].fileno()], a.name).error_name == E + 'NotSupported'
+        assert call([node], a.name).error_name == E + 'NotSupported'
+        os.close(node)
         assert call([r] * 17, a.name).error_name == E + 'LimitsExceeded'
         assert call([r], n.name).error_name == E + 'NotSupported'
         serial = b.signal('S', 'h', 0, fds=[r])
@@ -308,6 +325,7 @@ def owners_only():
         assert bus.client().call('GetId').type == RETURN
 
 
-harness.main([big_call_both_ways, big_broadcasts, too_big, descriptors, refused_descriptors,
-              many_rules, slow_reader_loses_nothing, bursts_lose_nothing, order_of_answers,
-              old_news_first, fate_of_calls, joined_bus, identities, owners_only])
+harness.main([big_call_both_ways, big_broadcasts, too_big, descriptors, sockets,
+              refused_descriptors, many_rules, slow_reader_loses_nothing,
+              bursts_lose_nothing, order_of_answers, old_news_first, fate_of_calls,
+              joined_bus, identities, owners_only])

@@ -32,9 +32,16 @@ std::optional<std::uint32_t> known(std::uint64_t id) {
 abi::Result<Bus> Bus::make(std::string_view name, bool for_all) {
     abi::BusOptions options;
     options.name = name;
-    options.flags = for_all ? KDBUS_MAKE_ACCESS_WORLD : 0;
+    const std::uint64_t access = for_all ? KDBUS_MAKE_ACCESS_WORLD : 0;
+    // Portals and the like pass sockets.
+    options.flags = access | KDBUS_MAKE_ALLOW_UNIX_FDS;
     options.attach_flags_send = _KDBUS_ATTACH_ANY;
     auto made = abi::Bus::make(options);
+    if (!made && made.error().value() == EINVAL) {
+        // A module that does not know of that.
+        options.flags = access;
+        made = abi::Bus::make(options);
+    }
     if (!made)
         return std::unexpected(made.error());
     auto bus = join(made->node_path());

@@ -21,7 +21,8 @@ inline constexpr const char* node_directory = "/dev/kdbus";
 struct BusOptions {
     /// Name; must begin with the caller's effective uid and a dash: "1000-user" (abi.md 2.2).
     std::string_view name;
-    /// KDBUS_MAKE_ACCESS_GROUP, KDBUS_MAKE_ACCESS_WORLD: who may open its node.
+    /// KDBUS_MAKE_ACCESS_GROUP, KDBUS_MAKE_ACCESS_WORLD: who may open its node;
+    /// KDBUS_MAKE_ALLOW_UNIX_FDS: AF_UNIX sockets may be passed, if the module knows this flag.
     std::uint64_t flags = 0;
     /// Bytes of a Bloom filter, 8 to 4096 in steps of 8, and number of hash functions;
     /// the values all historical buses used (dbus-on-kdbus.md 3.1).
