@@ -12,6 +12,8 @@ import time
 
 CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
 NO_REPLY, NO_AUTO_START = 1, 2
+# Kernels with sanitizers are slow.
+PATIENCE = 5 if os.environ.get('KDBUS_KERNEL', '').endswith('-kasan') else 1
 DRIVER = 'org.freedesktop.DBus'
 DRIVER_PATH = '/org/freedesktop/DBus'
 
@@ -191,7 +193,7 @@ class Client:
 
     def __init__(self, path, fds=True, hello=True, auth=True, timeout=10):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(timeout)
+        self.sock.settimeout(PATIENCE * timeout)
         if path.startswith('@'):
             path = '\0' + path[1:]
         self.sock.connect(path)
@@ -218,7 +220,7 @@ class Client:
         return line
 
     def fill(self, timeout=None):
-        self.sock.settimeout(self.timeout if timeout is None else timeout)
+        self.sock.settimeout(PATIENCE * (self.timeout if timeout is None else timeout))
         try:
             data, ancillary, _, _ = self.sock.recvmsg(1 << 20, socket.CMSG_SPACE(253 * 4))
         except (socket.timeout, BlockingIOError):
@@ -247,7 +249,7 @@ class Client:
         if not message.serial:
             message.serial = self.next_serial()
         data = message.encode()
-        self.sock.settimeout(self.timeout)
+        self.sock.settimeout(PATIENCE * self.timeout)
         if message.fds:
             sent = self.sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
                                                array.array('i', message.fds))])
@@ -268,7 +270,7 @@ class Client:
         return self.receive_new(timeout)
 
     def receive_new(self, timeout=None):
-        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        deadline = time.monotonic() + PATIENCE * (self.timeout if timeout is None else timeout)
         while True:
             if len(self.buffer) >= 16:
                 order = '<' if self.buffer[:1] == b'l' else '>'

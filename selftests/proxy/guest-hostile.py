@@ -8,7 +8,7 @@ import socket
 import time
 
 import harness
-from dbus1 import (CALL, ERROR, RETURN, SIGNAL, NO_REPLY, DRIVER, DRIVER_PATH, Client, Closed,
+from dbus1 import (CALL, ERROR, PATIENCE, RETURN, SIGNAL, NO_REPLY, DRIVER, DRIVER_PATH, Client, Closed,
                    Message, Timeout, Variant)
 
 E = 'org.freedesktop.DBus.Error.'
@@ -61,7 +61,7 @@ class Watched:
 
 def raw(bus, data=b'', fds=()):
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(10)
+    s.settimeout(10 * PATIENCE)
     s.connect(bus.socket)
     if fds:
         s.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', fds))])
@@ -259,7 +259,7 @@ def call_without_reading(w):
     call = Message(CALL, 7, 0, path='/', interface='org.freedesktop.DBus.Introspectable',
                    member='Introspect', destination=DRIVER).encode()
     s = raw(w.bus, AUTH + HELLO)
-    s.settimeout(2)
+    s.settimeout(2 * PATIENCE)
     sent = 0
     try:
         while sent < 60 << 20:
@@ -273,7 +273,7 @@ def call_without_reading(w):
     time.sleep(0.5)
     assert w.bus.processor_seconds() - before < 0.2, 'busy'
     # It goes on when the client reads, and no answer is missing.
-    s.settimeout(10)
+    s.settimeout(10 * PATIENCE)
     received = bytearray()
     calls = sent // len(call)
     while received.count(b'</node>\n\0') < calls:

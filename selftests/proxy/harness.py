@@ -22,7 +22,7 @@ atexit.register(lambda: os.getpid() == _owner and shutil.rmtree(_directory, True
 
 
 def wait_for(condition, what, timeout=10):
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + dbus1.PATIENCE * timeout
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError('timed out: ' + what)
@@ -49,7 +49,7 @@ class Daemon:
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(20)
+        status = self.process.wait(dbus1.PATIENCE * 20)
         self.process.stdout.close()
         return status
 
@@ -58,7 +58,7 @@ class Daemon:
 
     def run(self, *command, timeout=30, **options):
         """A program that uses this bus: its status and all it says."""
-        done = subprocess.run(command, env=self.environment, timeout=timeout,
+        done = subprocess.run(command, env=self.environment, timeout=dbus1.PATIENCE * timeout,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               stdin=subprocess.DEVNULL, **options)
         return done.returncode, done.stdout.decode(errors='replace')
