@@ -239,7 +239,7 @@ bool Client::receive_some() {
     const auto receipt = receive(socket_.get(), inbox_);
     if (!receipt)
         throw std::system_error(receipt.error(), "receiving");
-    if (*receipt == Receipt::data && auth_.state() != Auth::State::done)
+    if (*receipt == Receipt::data && auth_.state() != detail::SaslServer::State::done)
         authenticate();
     return *receipt == Receipt::end;
 }
@@ -252,9 +252,9 @@ void Client::authenticate() {
     if (!replies.empty())
         outbox_.push_text(replies);
     inbox_.consume(used);
-    if (auth_.state() == Auth::State::failed)
+    if (auth_.state() == detail::SaslServer::State::failed)
         leave("authentication failed");
-    else if (auth_.state() != Auth::State::done && inbox_.fd_count() > 0)
+    else if (auth_.state() != detail::SaslServer::State::done && inbox_.fd_count() > 0)
         leave("descriptors during authentication");
 }
 
@@ -283,7 +283,7 @@ void Client::advance() {
 }
 
 bool Client::take_message() {
-    if (auth_.state() != Auth::State::done)
+    if (auth_.state() != detail::SaslServer::State::done)
         return false;
     const auto bytes = inbox_.message();
     if (!bytes) {

@@ -2,7 +2,7 @@
 #ifndef KDBUS_PROXY_CLIENT_HPP
 #define KDBUS_PROXY_CLIENT_HPP
 
-#include "auth.hpp"
+#include "../lib/bus/sasl_server.hpp"
 #include "driver.hpp"
 #include "event.hpp"
 #include "inbox.hpp"
@@ -122,7 +122,7 @@ private:
     Proxy& proxy_;
     abi::UniqueFd socket_;
     PeerIdentity peer_;
-    Auth auth_;
+    detail::SaslServer auth_;
     Inbox inbox_;
     Outbox outbox_;
     Matches matches_;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#ifndef KDBUS_PROXY_AUTH_HPP
-#define KDBUS_PROXY_AUTH_HPP
+#ifndef KDBUS_LIB_BUS_SASL_SERVER_HPP
+#define KDBUS_LIB_BUS_SASL_SERVER_HPP
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-namespace kdbus::proxy {
+namespace kdbus::detail {
 
 /// The server's part of the authentication conversation (D-Bus specification,
 /// "Authentication Protocol"; dbus-on-kdbus.md 7.1). Text in, text out: no
@@ -15,7 +15,7 @@ namespace kdbus::proxy {
 ///
 /// The one mechanism is EXTERNAL: the peer is whoever the socket says it is,
 /// and may only claim to be that user.
-class Auth {
+class SaslServer {
 public:
     enum class State {
         nul,     ///< the leading NUL byte has not come yet
@@ -33,7 +33,7 @@ public:
 
     /// @p guid: 32 hex digits, the server's id; @p uid: the peer's, from the
     /// socket; @p offer_fds: agree to pass file descriptors.
-    Auth(std::string guid, std::uint32_t uid, bool offer_fds);
+    SaslServer(std::string guid, std::uint32_t uid, bool offer_fds);
 
     /// Handles the complete lines in @p input, appends the answers to @p output
     /// and gives the number of bytes used. The rest is to be presented again,
@@ -59,6 +59,6 @@ private:
     unsigned rejections_ = 0;
 };
 
-} // namespace kdbus::proxy
+} // namespace kdbus::detail
 
 #endif

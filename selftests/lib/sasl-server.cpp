@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "auth.hpp"
+#include "../../userspace/lib/bus/sasl_server.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-using kdbus::proxy::Auth;
-using State = Auth::State;
+using kdbus::detail::SaslServer;
+using State = SaslServer::State;
 using namespace std::string_literals;
 
 namespace {
@@ -33,7 +33,7 @@ std::string without_texts(std::string replies) {
 }
 
 Outcome talk(std::string_view input, std::uint32_t uid = 0, bool offer_fds = true) {
-    Auth auth(std::string(guid), uid, offer_fds);
+    SaslServer auth(std::string(guid), uid, offer_fds);
     std::string replies;
     const auto used = auth.feed(input, replies);
     return {without_texts(replies), auth.state(), used};
@@ -41,7 +41,7 @@ Outcome talk(std::string_view input, std::uint32_t uid = 0, bool offer_fds = tru
 
 } // namespace
 
-TEST_CASE("each line gets its answer in each state (dbus-on-kdbus.md 7.1)") {
+TEST_CASE("SASL server: each line gets its answer in each state (dbus-on-kdbus.md 7.1)") {
     struct Row {
         std::string input;
         std::string replies;
@@ -125,16 +125,16 @@ TEST_CASE("each line gets its answer in each state (dbus-on-kdbus.md 7.1)") {
     }
 }
 
-TEST_CASE("the identity is the socket's, not the claimed one") {
+TEST_CASE("SASL server: the identity is the socket's, not the claimed one") {
     CHECK(talk("\0AUTH EXTERNAL 31303030\r\n"s, 1000).replies == ok);
     CHECK(talk("\0AUTH EXTERNAL 30\r\n"s, 1000).replies == rejected);
     CHECK(talk("\0AUTH EXTERNAL\r\nDATA\r\n"s, 1000).replies == "DATA\r\n" + ok);
     CHECK(talk("\0AUTH EXTERNAL 34323934393637323935\r\n"s, 0xffffffff).replies == ok);
 }
 
-TEST_CASE("descriptors are agreed on only after OK, and only if offered") {
+TEST_CASE("SASL server: descriptors are agreed on only after OK, and only if offered") {
     const auto agreed = [](std::string_view input, bool offer) {
-        Auth auth(std::string(guid), 0, offer);
+        SaslServer auth(std::string(guid), 0, offer);
         std::string replies;
         auth.feed(input, replies);
         return auth.fds_agreed();
@@ -150,7 +150,7 @@ TEST_CASE("descriptors are agreed on only after OK, and only if offered") {
           ok + "ERROR\r\n");
 }
 
-TEST_CASE("the sixth rejection ends it") {
+TEST_CASE("SASL server: the sixth rejection ends it") {
     const std::string attempt = "AUTH\r\n";
     std::string input(1, '\0');
     for (unsigned i = 1; i <= 5; ++i)
@@ -162,22 +162,22 @@ TEST_CASE("the sixth rejection ends it") {
     CHECK(sixth.replies.size() == 6 * rejected.size());
 }
 
-TEST_CASE("errors do not count as rejections") {
+TEST_CASE("SASL server: errors do not count as rejections") {
     std::string input(1, '\0');
     for (unsigned i = 0; i < 100; ++i)
         input += "FOO\r\n";
     CHECK(talk(input + "AUTH EXTERNAL 30\r\n").state == State::begin);
 }
 
-TEST_CASE("16 KiB without end of line is too much") {
-    CHECK(talk("\0"s + std::string(Auth::max_line, 'A')).state == State::waiting);
-    CHECK(talk("\0"s + std::string(Auth::max_line, 'A') + "\r\n").replies == "ERROR\r\n");
-    CHECK(talk("\0"s + std::string(Auth::max_line + 1, 'A')).state == State::failed);
-    CHECK(talk("\0"s + std::string(Auth::max_line + 1, 'A') + "\r\n").state == State::failed);
-    CHECK(talk("\0"s + std::string(10 * Auth::max_line, '\n')).state == State::failed);
+TEST_CASE("SASL server: 16 KiB without end of line is too much") {
+    CHECK(talk("\0"s + std::string(SaslServer::max_line, 'A')).state == State::waiting);
+    CHECK(talk("\0"s + std::string(SaslServer::max_line, 'A') + "\r\n").replies == "ERROR\r\n");
+    CHECK(talk("\0"s + std::string(SaslServer::max_line + 1, 'A')).state == State::failed);
+    CHECK(talk("\0"s + std::string(SaslServer::max_line + 1, 'A') + "\r\n").state == State::failed);
+    CHECK(talk("\0"s + std::string(10 * SaslServer::max_line, '\n')).state == State::failed);
 }
 
-TEST_CASE("the handshakes of real clients (dbus-on-kdbus.md 7.1)") {
+TEST_CASE("SASL server: the handshakes of real clients (dbus-on-kdbus.md 7.1)") {
     struct Row {
         std::string name;
         std::vector<std::pair<std::string, std::string>> turns; // what it writes, what it expects
@@ -207,7 +207,7 @@ TEST_CASE("the handshakes of real clients (dbus-on-kdbus.md 7.1)") {
     for (const auto& row : rows) {
         for (const bool byte_by_byte : {false, true}) {
             CAPTURE(row.name, byte_by_byte);
-            Auth auth(std::string(guid), 0, true);
+            SaslServer auth(std::string(guid), 0, true);
             std::string pending;
             for (const auto& [line, expected] : row.turns) {
                 std::string replies;
@@ -228,14 +228,14 @@ TEST_CASE("the handshakes of real clients (dbus-on-kdbus.md 7.1)") {
     }
 }
 
-TEST_CASE("what follows BEGIN is left alone") {
+TEST_CASE("SASL server: what follows BEGIN is left alone") {
     const std::string begin = "\0AUTH EXTERNAL 30\r\nBEGIN\r\n"s;
     const auto outcome = talk(begin + "l\1\0\1AUTH\r\n"s);
     CHECK(outcome.state == State::done);
     CHECK(outcome.used == begin.size());
     CHECK(outcome.replies == ok);
 
-    Auth auth(std::string(guid), 0, true);
+    SaslServer auth(std::string(guid), 0, true);
     std::string replies;
     auth.feed(begin, replies);
     CHECK(auth.feed("FOO\r\n", replies) == 0);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "auth.hpp"
+#include "sasl_server.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <optional>
 #include <utility>
 
-namespace kdbus::proxy {
+namespace kdbus::detail {
 
 namespace {
 
@@ -59,10 +59,10 @@ void answer(std::string& output, std::string_view text) {
 
 } // namespace
 
-Auth::Auth(std::string guid, std::uint32_t uid, bool offer_fds)
+SaslServer::SaslServer(std::string guid, std::uint32_t uid, bool offer_fds)
     : guid_(std::move(guid)), uid_(uid), offer_fds_(offer_fds) {}
 
-std::size_t Auth::feed(std::string_view input, std::string& output) {
+std::size_t SaslServer::feed(std::string_view input, std::string& output) {
     std::size_t used = 0;
     if (state_ == State::nul && !input.empty()) {
         if (input.front() != '\0') {
@@ -87,7 +87,7 @@ std::size_t Auth::feed(std::string_view input, std::string& output) {
     return used;
 }
 
-void Auth::line(std::string_view text, std::string& output) {
+void SaslServer::line(std::string_view text, std::string& output) {
     const auto plain = [](unsigned char c) {
         return c > 0 && c < 0x80;
     };
@@ -130,7 +130,7 @@ void Auth::line(std::string_view text, std::string& output) {
     }
 }
 
-void Auth::authenticate(std::string_view arguments, std::string& output) {
+void SaslServer::authenticate(std::string_view arguments, std::string& output) {
     const auto [mechanism, response] = split_word(arguments);
     if (mechanism != "EXTERNAL") {
         reject(output);
@@ -143,7 +143,7 @@ void Auth::authenticate(std::string_view arguments, std::string& output) {
     }
 }
 
-void Auth::check_identity(std::string_view hex, std::string& output) {
+void SaslServer::check_identity(std::string_view hex, std::string& output) {
     const auto identity = decode_hex(hex);
     if (!identity) {
         answer(output, "ERROR \"Invalid hex encoding\"");
@@ -156,15 +156,15 @@ void Auth::check_identity(std::string_view hex, std::string& output) {
         reject(output);
 }
 
-void Auth::accept(std::string& output) {
+void SaslServer::accept(std::string& output) {
     state_ = State::begin;
     answer(output, "OK " + guid_);
 }
 
-void Auth::reject(std::string& output) {
+void SaslServer::reject(std::string& output) {
     answer(output, "REJECTED EXTERNAL");
     fds_agreed_ = false;
     state_ = ++rejections_ < max_rejections ? State::waiting : State::failed;
 }
 
-} // namespace kdbus::proxy
+} // namespace kdbus::detail
