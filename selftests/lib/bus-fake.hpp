@@ -130,6 +130,7 @@ public:
         return {};
     }
     void remove_match(std::uint64_t cookie) noexcept override { matches.erase(cookie); }
+    void add_sender_names(const kdbus::Message&, std::vector<std::string_view>&) const override {}
     std::uint64_t lost_signals() const noexcept override { return 0; }
 
     void deliver(kdbus::detail::MessagePointer message) {

@@ -647,15 +647,14 @@ TEST_CASE("slots and responders may outlive the connection", "[bus]") {
 }
 
 TEST_CASE("default addresses", "[bus]") {
-    using kdbus::detail::default_addresses;
-    CHECK(default_addresses("", "0-system") == "kernel:path=/dev/kdbus/0-system/bus");
-    CHECK(default_addresses("unix:path=/run/x", "0-system") ==
-          "kernel:path=/dev/kdbus/0-system/bus;unix:path=/run/x");
-    CHECK(default_addresses("kernel:path=/a;unix:path=/b", "0-system") ==
-          "kernel:path=/a;unix:path=/b");
-    CHECK(default_addresses("unix:path=/b;kernel:path=/a", "0-system") ==
-          "unix:path=/b;kernel:path=/a");
-    CHECK(default_addresses("nonsense", "0-system") == "nonsense");
+    const auto defaults = [](std::string_view variable) {
+        return kdbus::detail::default_addresses(variable, "0-system", "unix:path=/daemon");
+    };
+    CHECK(defaults("") == "kernel:path=/dev/kdbus/0-system/bus;unix:path=/daemon");
+    CHECK(defaults("unix:path=/run/x") == "kernel:path=/dev/kdbus/0-system/bus;unix:path=/run/x");
+    CHECK(defaults("kernel:path=/a;unix:path=/b") == "kernel:path=/a;unix:path=/b");
+    CHECK(defaults("unix:path=/b;kernel:path=/a") == "unix:path=/b;kernel:path=/a");
+    CHECK(defaults("nonsense") == "nonsense");
 }
 
 TEST_CASE("connecting fails with what matters", "[bus]") {
@@ -664,11 +663,19 @@ TEST_CASE("connecting fails with what matters", "[bus]") {
     };
     CHECK(error_of("nonsense").name == error_names::bad_address);
     CHECK(error_of("kernel:").name == error_names::bad_address);
-    CHECK(error_of("kernel:path=/nonexistent/bus").name ==
-          "org.freedesktop.DBus.Error.FileNotFound");
-    CHECK(error_of("unix:path=/nonexistent").name == error_names::not_supported);
-    CHECK(error_of("tcp:host=a,port=1;kernel:path=/nonexistent").name ==
-          error_names::not_supported);
+    CHECK(error_of("kernel:path=/nonexistent/bus").name == error_names::file_not_found);
+    CHECK(error_of("unix:path=/nonexistent").name == error_names::file_not_found);
+    CHECK(error_of("unix:tmpdir=/tmp").name == error_names::bad_address);
+    CHECK(error_of("unix:path=" + std::string(108, 'x')).name == error_names::bad_address);
+    CHECK(error_of("tcp:host=a,port=1").name == error_names::not_supported);
+    // Each failure is told; absence matters least.
+    const auto both = error_of("kernel:path=/nonexistent/a;tcp:host=a,port=1");
+    CHECK(both.name == error_names::not_supported);
+    CHECK(both.message.find("/nonexistent/a") != std::string::npos);
+    CHECK(both.message.find("tcp") != std::string::npos);
+    // A kernel bus that refuses is not bypassed.
+    const auto refused = error_of("kernel:path=/proc/self/mem/x;unix:path=/nonexistent");
+    CHECK(refused.message.find("unix") == std::string::npos);
     setenv("DBUS_SYSTEM_BUS_ADDRESS", "kernel:path=/nonexistent/system", 1);
     CHECK(kdbus::Connection::system().error().message.find("/nonexistent/system") !=
           std::string::npos);

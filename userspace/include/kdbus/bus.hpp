@@ -29,7 +29,8 @@
 /// signals, own names.
 namespace kdbus {
 
-/// How to connect.
+/// How to connect. What the kernel's bus offers and sockets do not is ignored there:
+/// description, metadata and pool.
 struct ConnectionOptions {
     /// Label that tools show, at most 63 letters, digits, "_", "-", "."; the program's name if
     /// empty.
@@ -42,13 +43,23 @@ struct ConnectionOptions {
     /// Bytes of receive memory, a multiple of the page size; used as needed. It bounds the size of
     /// what peers can send at once.
     std::uint64_t pool_size = 16 * 1024 * 1024;
-    /// Whether peers may pass descriptors to us.
+    /// Whether peers may pass descriptors to us. If not, over sockets nor can we to them.
     bool accept_fds = true;
+    /// Whether Connection::from_socket() as the server lets users in who are neither our own nor
+    /// root.
+    bool other_users = false;
+};
+
+/// Which end of a socket between two peers we are (D-Bus specification, "Authentication Protocol").
+/// It matters for nothing but the beginning.
+enum class PeerRole {
+    client, ///< authenticates itself, as who connects does
+    server, ///< lets the other end authenticate itself
 };
 
 /// A method to call. Members are views: the text must live until the call returns.
 struct Method {
-    std::string_view destination; ///< unique or well-known name
+    std::string_view destination; ///< unique or well-known name; may be empty from peer to peer
     std::string_view path;
     std::string_view interface = {}; ///< may be empty
     std::string_view member;
@@ -96,7 +107,13 @@ enum class NameState {
     queued,        ///< we wait for it
 };
 
-/// A connection to a bus.
+/// A connection to a bus: the kernel's, or that of a daemon behind a socket. Or to one other peer
+/// (from_socket()): then nobody has names, functions about names fail with NotSupported, whoever
+/// is addressed the other peer is meant, and its messages have no sender.
+///
+/// What cannot be the same everywhere: over sockets messages carry no timestamp, credentials or
+/// other metadata; a daemon tells the sender of a signal or call nothing right away, so that
+/// failures come as the call's answer or not at all; and an array has at most 64 MiB.
 ///
 /// A single-threaded object: use it, and everything that came from it (messages excepted), from one
 /// thread at a time. Different connections are independent. Movable.
@@ -111,26 +128,39 @@ enum class NameState {
 class KDBUS_EXPORT Connection {
 public:
     /// Connects to the first address of a D-Bus address list that works (D-Bus specification,
-    /// "Server Addresses"; dbus-on-kdbus.md 11). Known transports: `kernel:path=...`. After a
-    /// kernel address failed for a reason other than that there is no such bus, no address of
-    /// another transport is tried.
+    /// "Server Addresses"; dbus-on-kdbus.md 11): `kernel:path=...`, `unix:path=...`,
+    /// `unix:abstract=...`, `unix:runtime=yes` ($XDG_RUNTIME_DIR/bus); `unix:` may have `guid=...`,
+    /// the id that the server must have. After a kernel address failed for a reason other than that
+    /// there is no such bus, no address of another transport is tried. If none works, the error
+    /// says what is wrong with each. Gives up a daemon that does not answer for half a minute.
     [[nodiscard]] static Result<Connection> open(std::string_view addresses,
                                                  const ConnectionOptions& options = {});
     /// Connects to the system bus: where DBUS_SYSTEM_BUS_ADDRESS says if that names a kernel bus;
-    /// else /dev/kdbus/0-system/bus, then whatever else the variable lists. The variable is ignored
-    /// in programs that run with raised privileges.
+    /// else to /dev/kdbus/0-system/bus; if there is none, where the variable says, or without it to
+    /// the daemon at /var/run/dbus/system_bus_socket. The variable is ignored in programs that run
+    /// with raised privileges.
     [[nodiscard]] static Result<Connection> system(const ConnectionOptions& options = {});
-    /// Connects to the user's bus, likewise: DBUS_SESSION_BUS_ADDRESS, /dev/kdbus/<uid>-user/bus.
+    /// Connects to the user's bus, likewise: DBUS_SESSION_BUS_ADDRESS, /dev/kdbus/<uid>-user/bus,
+    /// $XDG_RUNTIME_DIR/bus.
     [[nodiscard]] static Result<Connection> session(const ConnectionOptions& options = {});
+    /// Talks to the one peer at the other end of a connected AF_UNIX stream socket, one of a socket
+    /// pair, say. Does not wait for it: both ends may be of one thread, and what is sent before the
+    /// other end has authenticated waits. It has half a minute for that. If then it turns out not
+    /// to take descriptors, but some were sent, the connection ends. Fails with InvalidArgs if it
+    /// is no such socket; as the server, with AccessDenied if the other end belongs to another user
+    /// (see ConnectionOptions).
+    [[nodiscard]] static Result<Connection> from_socket(abi::UniqueFd socket, PeerRole role,
+                                                        const ConnectionOptions& options = {});
 
     Connection(Connection&&) noexcept;
     Connection& operator=(Connection&&) noexcept;
     /// Disconnects. Callbacks of open calls do not run any more.
     ~Connection();
 
-    /// Our unique name, ":1.<n>".
+    /// Our unique name, ":1.<n>"; empty from peer to peer.
     [[nodiscard]] const std::string& unique_name() const noexcept;
-    /// The bus's UUID, 32 hexadecimal digits.
+    /// The bus's UUID, 32 hexadecimal digits. From peer to peer the server's, the same for all its
+    /// connections, which a client does not know before it has received something.
     [[nodiscard]] const std::string& bus_id() const noexcept;
 
     // ---- calling ----------------------------------------------------------------------------
@@ -138,8 +168,8 @@ public:
     /// Calls a method and waits for its answer. An error reply is an Error. Others: ServiceUnknown
     /// nobody has that name; NoReply no answer in time, or the service went away; AccessDenied;
     /// InvalidArgs the call cannot be expressed; LimitsExceeded the service, or we, have too much
-    /// pending; Disconnected. A single argument of type abi::SealedMemfd is passed without a copy,
-    /// as an array of bytes.
+    /// pending; Disconnected. A single argument of type abi::SealedMemfd is passed as an array of
+    /// bytes, on the kernel's bus without a copy.
     template <class... A>
     Result<Message> call(const Method& method, const A&... args) {
         return detail::with_arguments(
@@ -189,7 +219,8 @@ public:
         return detail::with_arguments(
             [&](const detail::ArgumentsRef& ref) { return emit_raw({}, signal, ref); }, args...);
     }
-    /// Emits a signal to one connection. Fails with ServiceUnknown if there is nobody of that name.
+    /// Emits a signal to one connection. On the kernel's bus fails with ServiceUnknown if there is
+    /// nobody of that name.
     template <class... A>
     Result<void> emit_to(std::string_view destination, const Signal& signal, const A&... args) {
         return detail::with_arguments(
@@ -230,8 +261,9 @@ public:
     Result<std::string> name_owner(std::string_view name);
     /// All names on the bus, unique and well-known.
     Result<std::vector<std::string>> list_names();
-    /// Who is behind a name: the process that connected. Fails with NameHasNoOwner, and Failed if
-    /// it does not let others know.
+    /// Who is behind a name: the process that connected. Behind an empty name, from peer to peer,
+    /// the other one. Over sockets effective ids and the process are all that is known. Fails with
+    /// NameHasNoOwner, and Failed if it does not let others know.
     Result<Credentials> credentials(std::string_view name);
     /// Who sent a message: the credentials in it, or else those of the connection it came from.
     Result<Credentials> credentials(const Message& message);
@@ -245,7 +277,8 @@ public:
     /// When process() must be called at the latest, even if nothing happens on fd().
     [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> timeout() const noexcept;
     /// Handles what is there, without waiting: some messages at most, and deadlines that passed.
-    /// True if there was anything; then more may be there, which level-triggered polling will tell.
+    /// True if there was anything; then more may be there, which level-triggered polling and
+    /// timeout() will tell.
     /// Fails with Disconnected after the connection ended (open calls have got their NoReply by
     /// then), Failed if called from a handler.
     Result<bool> process();
@@ -257,7 +290,8 @@ public:
     /// Makes run() return after the current handler. Does nothing if it does not run.
     void stop() noexcept;
 
-    /// Signals and notifications lost because they came faster than we took them.
+    /// Signals and notifications lost because they came faster than we took them; none over
+    /// sockets.
     [[nodiscard]] std::uint64_t lost_signals() const noexcept;
 
 private:

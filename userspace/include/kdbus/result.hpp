@@ -38,6 +38,7 @@ inline constexpr const char* bad_address = "org.freedesktop.DBus.Error.BadAddres
 inline constexpr const char* not_supported = "org.freedesktop.DBus.Error.NotSupported";
 inline constexpr const char* limits_exceeded = "org.freedesktop.DBus.Error.LimitsExceeded";
 inline constexpr const char* access_denied = "org.freedesktop.DBus.Error.AccessDenied";
+inline constexpr const char* file_not_found = "org.freedesktop.DBus.Error.FileNotFound";
 inline constexpr const char* disconnected = "org.freedesktop.DBus.Error.Disconnected";
 inline constexpr const char* invalid_args = "org.freedesktop.DBus.Error.InvalidArgs";
 inline constexpr const char* unknown_method = "org.freedesktop.DBus.Error.UnknownMethod";

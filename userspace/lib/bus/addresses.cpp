@@ -8,7 +8,8 @@
 
 namespace kdbus::detail {
 
-std::string default_addresses(std::string_view variable, std::string_view bus_name) {
+std::string default_addresses(std::string_view variable, std::string_view bus_name,
+                              std::string_view daemon) {
     const auto parsed = wire::parse_addresses(variable);
     // One that cannot be parsed is passed on, for the error to be seen.
     if (!variable.empty() &&
@@ -19,9 +20,7 @@ std::string default_addresses(std::string_view variable, std::string_view bus_na
     std::string list =
         "kernel:path=" + wire::escape_address_value(std::string(abi::node_directory) + "/" +
                                                     std::string(bus_name) + "/bus");
-    if (!variable.empty())
-        list.append(";").append(variable);
-    return list;
+    return list.append(";").append(variable.empty() ? daemon : variable);
 }
 
 } // namespace kdbus::detail

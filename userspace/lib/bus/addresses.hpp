@@ -8,9 +8,11 @@
 namespace kdbus::detail {
 
 /// The address list to use for a bus, given what its environment variable says (nothing if it is
-/// not set) and its conventional name, "0-system": the variable alone if it names a kernel bus,
-/// else the conventional node first.
-[[nodiscard]] std::string default_addresses(std::string_view variable, std::string_view bus_name);
+/// not set), its conventional name, "0-system", and the address where a daemon conventionally
+/// listens: the variable alone if it names a kernel bus; else the conventional node first, then
+/// what the variable says, or the daemon if it says nothing.
+[[nodiscard]] std::string default_addresses(std::string_view variable, std::string_view bus_name,
+                                            std::string_view daemon);
 
 } // namespace kdbus::detail
 

@@ -2,6 +2,9 @@
 #include "addresses.hpp"
 #include "core.hpp"
 #include "kernel_transport.hpp"
+#include "socket_bus.hpp"
+#include "socket_peer.hpp"
+#include "unix_socket.hpp"
 
 #include <kdbus/bus.hpp>
 #include <kdbus/wire/address.hpp>
@@ -28,6 +31,34 @@ std::string variable(const char* name) {
     return value == nullptr ? std::string() : value;
 }
 
+using TransportResult = Result<std::unique_ptr<detail::Transport>>;
+
+/// @p refused: set if there is a bus that does not want us.
+TransportResult open_kernel(const wire::Address& address, const ConnectionOptions& options,
+                            bool& refused) {
+    const std::string* path = address.find("path");
+    if (path == nullptr || path->empty())
+        return Error{error_names::bad_address, "No path in " + address.text()};
+    auto transport = detail::KernelTransport::open(*path, options);
+    if (transport)
+        return std::move(*transport);
+    refused = !is_absent(transport.error());
+    return Error::from_code(transport.error(), "Connecting to " + *path);
+}
+
+TransportResult open_unix(const wire::Address& address, const ConnectionOptions& options) {
+    auto socket = detail::connect_unix(address);
+    if (!socket)
+        return std::move(socket).error();
+    const std::string* guid = address.find("guid");
+    auto transport =
+        detail::SocketBus::open(std::move(*socket), guid ? *guid : std::string(), options);
+    if (!transport)
+        return Error{transport.error().name,
+                     "Connecting to " + address.text() + ": " + transport.error().message};
+    return transport;
+}
+
 } // namespace
 
 Result<Connection> Connection::open(std::string_view addresses, const ConnectionOptions& options) {
@@ -35,43 +66,53 @@ Result<Connection> Connection::open(std::string_view addresses, const Connection
     if (!parsed)
         return Error{error_names::bad_address,
                      "Not an address: " + std::string(addresses) + ": " + parsed.error().message()};
-    std::optional<Error> first;
+    std::optional<Error> failure;
     bool kernel_only = false;
-    const auto note = [&](Error error) {
-        if (!first)
-            first = std::move(error);
-    };
     for (const wire::Address& address : *parsed) {
-        if (address.transport != "kernel") {
-            // A client that the kernel bus turned away must not sneak in by another way.
-            if (!kernel_only)
-                note({error_names::not_supported,
-                      "Transport " + address.transport + " is not supported"});
+        // A client that the kernel bus turned away must not sneak in by another way.
+        if (kernel_only && address.transport != "kernel")
             continue;
-        }
-        const std::string* path = address.find("path");
-        if (path == nullptr || path->empty()) {
-            note({error_names::bad_address, "No path in " + address.text()});
-            continue;
-        }
-        auto transport = detail::KernelTransport::open(*path, options);
+        bool refused = false;
+        auto transport =
+            address.transport == "kernel" ? open_kernel(address, options, refused)
+            : address.transport == "unix"
+                ? open_unix(address, options)
+                : TransportResult(Error{error_names::not_supported,
+                                        "Transport " + address.transport + " is not supported"});
         if (transport)
             return detail::ConnectionCore::make(std::move(*transport));
-        kernel_only = kernel_only || !is_absent(transport.error());
-        note(Error::from_code(transport.error(), "Connecting to " + *path));
+        kernel_only = kernel_only || refused;
+        const Error& error = transport.error();
+        if (!failure) {
+            failure = error;
+            continue;
+        }
+        failure->message += "; " + error.message;
+        // That there is no such thing tells the least.
+        if (failure->name == error_names::file_not_found)
+            failure->name = error.name;
     }
-    return std::move(*first);
+    return std::move(*failure);
 }
 
 Result<Connection> Connection::system(const ConnectionOptions& options) {
-    return open(detail::default_addresses(variable("DBUS_SYSTEM_BUS_ADDRESS"), "0-system"),
+    return open(detail::default_addresses(variable("DBUS_SYSTEM_BUS_ADDRESS"), "0-system",
+                                          "unix:path=/var/run/dbus/system_bus_socket"),
                 options);
 }
 
 Result<Connection> Connection::session(const ConnectionOptions& options) {
     return open(detail::default_addresses(variable("DBUS_SESSION_BUS_ADDRESS"),
-                                          std::to_string(getuid()) + "-user"),
+                                          std::to_string(getuid()) + "-user", "unix:runtime=yes"),
                 options);
+}
+
+Result<Connection> Connection::from_socket(abi::UniqueFd socket, PeerRole role,
+                                           const ConnectionOptions& options) {
+    auto transport = detail::SocketPeer::open(std::move(socket), role, options);
+    if (!transport)
+        return std::move(transport).error();
+    return detail::ConnectionCore::make(std::move(*transport));
 }
 
 Connection::Connection(std::shared_ptr<detail::ConnectionCore> core) noexcept

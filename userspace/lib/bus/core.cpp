@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "core.hpp"
 
+#include "wait.hpp"
+
 #include <kdbus/abi/send.hpp>
 #include <kdbus/wire/names.hpp>
-#include <kdbus/wire/notification.hpp>
 
 #include <algorithm>
-#include <cerrno>
-#include <ctime>
 #include <limits>
-#include <poll.h>
 #include <vector>
 
 namespace kdbus::detail {
@@ -17,18 +15,6 @@ namespace {
 
 /// Messages handled by one process(): others in the same event loop want their turn.
 constexpr int batch_size = 32;
-
-std::uint64_t now_ns() noexcept {
-    return abi::deadline_after(std::chrono::nanoseconds::zero());
-}
-
-Error error_of(const Message& reply) {
-    Error error{std::string(reply.error_name()), {}};
-    if (reply.signature().starts_with('s'))
-        if (const auto text = reply.reader().read_text('s'))
-            error.message = *text;
-    return error;
-}
 
 /// Holds a flag while something is going on, exceptions included.
 class Guard {
@@ -56,11 +42,10 @@ ConnectionCore::ConnectionCore(std::unique_ptr<Transport> transport)
           }) {}
 
 std::uint64_t ConnectionCore::next_serial() noexcept {
-    // 32 bits, for D-Bus 1 peers; 0 is no serial, and one belongs to messages nobody sent.
+    // 32 bits, for D-Bus 1 peers; 0 is no serial.
     do
-        ++last_serial_;
-    while (last_serial_ == 0 || last_serial_ == wire::synthetic_serial ||
-           pending_.contains(last_serial_));
+        last_serial_ = (last_serial_ + 1) % first_transport_serial;
+    while (last_serial_ == 0 || pending_.contains(last_serial_));
     return last_serial_;
 }
 
@@ -77,6 +62,12 @@ wire::Message ConnectionCore::call_header(const Method& method) {
     header.member = method.member;
     header.destination = method.destination;
     return header;
+}
+
+Result<void> ConnectionCore::check_destination(const Method& method) const {
+    if (method.destination.empty() && !transport_->peer_to_peer())
+        return Error{error_names::invalid_args, "A call needs a destination"};
+    return {};
 }
 
 bool ConnectionCore::is_own_name(std::string_view name) {
@@ -115,9 +106,9 @@ auto ConnectionCore::with_message(wire::Message header, const ArgumentsRef& args
 }
 
 Result<Message> ConnectionCore::call(const Method& method, const ArgumentsRef& args) {
-    if (method.destination.empty())
-        return Error{error_names::invalid_args, "A call needs a destination"};
-    if (is_own_name(method.destination))
+    if (auto good = check_destination(method); !good)
+        return std::move(good).error();
+    if (!transport_->peer_to_peer() && is_own_name(method.destination))
         return Error{error_names::failed, "A blocking call to oneself would never be answered"};
     return with_message(call_header(method), args, method.fds,
                         [&](Outgoing& outgoing) -> Result<Message> {
@@ -128,15 +119,15 @@ Result<Message> ConnectionCore::call(const Method& method, const ArgumentsRef& a
                                 return std::move(reply).error();
                             Message message(std::move(*reply));
                             if (message.type() == MessageType::error)
-                                return error_of(message);
+                                return error_of(message.wire());
                             return message;
                         });
 }
 
 Result<Slot> ConnectionCore::call_async(const Method& method, ReplyCallback callback,
                                         const ArgumentsRef& args) {
-    if (method.destination.empty())
-        return Error{error_names::invalid_args, "A call needs a destination"};
+    if (auto good = check_destination(method); !good)
+        return std::move(good).error();
     const wire::Message header = call_header(method);
     return with_message(header, args, method.fds, [&](Outgoing& outgoing) -> Result<Slot> {
         outgoing.deadline_ns = abi::deadline_after(method.timeout);
@@ -154,8 +145,8 @@ Result<Slot> ConnectionCore::call_async(const Method& method, ReplyCallback call
 }
 
 Result<void> ConnectionCore::call_no_reply(const Method& method, const ArgumentsRef& args) {
-    if (method.destination.empty())
-        return Error{error_names::invalid_args, "A call needs a destination"};
+    if (auto good = check_destination(method); !good)
+        return good;
     wire::Message header = call_header(method);
     header.flags |= wire::no_reply_expected;
     return with_message(header, args, method.fds, [&](Outgoing& outgoing) {
@@ -395,15 +386,14 @@ void ConnectionCore::dispatch_reply(Message message) {
     if (!callback)
         return; // forgotten, or timed out before
     if (message.type() == MessageType::error)
-        (*callback)(error_of(message));
+        (*callback)(error_of(message.wire()));
     else
         (*callback)(std::move(message));
 }
 
 void ConnectionCore::dispatch_signal(const Message& message) {
     std::vector<std::string_view> names;
-    message.metadata().for_each_owned_name(
-        [&](const abi::OwnedName& owned) { names.push_back(owned.name); });
+    transport_->add_sender_names(message, names);
     // Handlers may add and remove subscriptions; those added now begin with the next signal.
     const std::uint64_t last = last_id_;
     for (auto next = subscriptions_.begin(); next != subscriptions_.end() && next->first <= last;) {
@@ -449,15 +439,8 @@ Result<bool> ConnectionCore::process() {
 Result<bool> ConnectionCore::wait(std::chrono::nanoseconds limit) {
     const std::uint64_t end = abi::deadline_after(limit);
     const std::uint64_t until = std::min(end, timeout_ns().value_or(end));
-    const std::uint64_t now = now_ns();
-    const std::uint64_t wait_ns = until > now ? until - now : 0;
-    constexpr std::uint64_t second = 1'000'000'000;
-    const timespec time{.tv_sec = static_cast<time_t>(wait_ns / second),
-                        .tv_nsec = static_cast<long>(wait_ns % second)};
-    pollfd entry{.fd = transport_->fd(), .events = transport_->events(), .revents = 0};
-    const int ready = ppoll(&entry, 1, &time, nullptr);
-    if (ready < 0 && errno != EINTR)
-        return Error::from_errno(errno, "Waiting");
+    if (auto waited = wait_for(transport_->fd(), transport_->events(), until); !waited)
+        return std::move(waited).error();
     return process();
 }
 

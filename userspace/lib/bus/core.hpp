@@ -76,6 +76,7 @@ private:
         std::size_t users;
     };
 
+    [[nodiscard]] Result<void> check_destination(const Method& method) const;
     /// Header of a call; the text is the method's.
     [[nodiscard]] wire::Message call_header(const Method& method);
     /// Writes the arguments and calls @p use(Outgoing&) with the complete message.

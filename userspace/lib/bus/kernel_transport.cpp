@@ -386,6 +386,7 @@ MessagePointer KernelTransport::parse(abi::ReceivedMessage received) {
     data->fds.reserve(fds.size());
     for (std::size_t i = 0; i < fds.size(); ++i)
         data->fds.push_back(data->slice.take_fd(i).value_or(abi::UniqueFd()));
+    data->incomplete_fds = data->slice.incomplete_fds();
     return data;
 }
 
@@ -502,6 +503,12 @@ Result<void> KernelTransport::add_match(std::uint64_t cookie, const wire::MatchR
             return added;
     }
     return {};
+}
+
+void KernelTransport::add_sender_names(const Message& message,
+                                       std::vector<std::string_view>& names) const {
+    message.metadata().for_each_owned_name(
+        [&](const abi::OwnedName& owned) { names.push_back(owned.name); });
 }
 
 void KernelTransport::remove_match(std::uint64_t cookie) noexcept {

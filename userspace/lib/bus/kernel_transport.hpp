@@ -43,6 +43,8 @@ public:
     Result<Credentials> credentials(std::string_view name) override;
     Result<void> add_match(std::uint64_t cookie, const wire::MatchRule& rule) override;
     void remove_match(std::uint64_t cookie) noexcept override;
+    void add_sender_names(const Message& message,
+                          std::vector<std::string_view>& names) const override;
     std::uint64_t lost_signals() const noexcept override { return lost_; }
 
 private:

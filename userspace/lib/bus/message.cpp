@@ -20,6 +20,14 @@ void detail::MessageDataDeleter::operator()(MessageData* data) const noexcept {
     delete data;
 }
 
+Error detail::error_of(const wire::Message& reply) {
+    Error error{std::string(reply.error_name), {}};
+    if (reply.signature.starts_with('s'))
+        if (const auto text = reply.reader().read_text('s'))
+            error.message = *text;
+    return error;
+}
+
 std::optional<Credentials> credentials_of(const abi::Metadata& metadata) noexcept {
     const auto creds = metadata.creds();
     const auto pids = metadata.pids();
@@ -71,7 +79,7 @@ abi::Metadata Message::metadata() const noexcept {
 Result<abi::UniqueFd> Message::take_fd(UnixFd index) const {
     if (index.index >= data_->view.unix_fds)
         return Error{error_names::invalid_args, "No such descriptor in the message"};
-    if (data_->slice.incomplete_fds() && !data_->fds[index.index])
+    if (data_->incomplete_fds && !data_->fds[index.index])
         return Error{error_names::limits_exceeded, "The descriptor could not be received"};
     if (!data_->fds[index.index])
         return Error{error_names::invalid_args, "The descriptor was taken before"};

@@ -34,6 +34,9 @@ struct Outgoing {
     std::int64_t priority = 0;
 };
 
+/// Serials from here on are the transport's own; messages from above have lower ones.
+inline constexpr std::uint32_t first_transport_serial = 0x80000000;
+
 /// The way to a bus, or to one peer. What a connection needs from below; everything that is the
 /// same whatever carries the messages stands above. Used by one thread at a time.
 class Transport {
@@ -45,6 +48,8 @@ public:
 
     /// How bodies travel.
     [[nodiscard]] virtual wire::Format format() const noexcept = 0;
+    /// Whether there is no bus but one other peer, who gets everything that is sent.
+    [[nodiscard]] virtual bool peer_to_peer() const noexcept { return false; }
     [[nodiscard]] virtual const std::string& unique_name() const noexcept = 0;
     [[nodiscard]] virtual const std::string& bus_id() const noexcept = 0;
 
@@ -70,6 +75,10 @@ public:
     /// Lets messages through that match a rule; what else comes is sorted out above.
     virtual Result<void> add_match(std::uint64_t cookie, const wire::MatchRule& rule) = 0;
     virtual void remove_match(std::uint64_t cookie) noexcept = 0;
+    /// Appends the well-known names that matter to rules and that the sender of a signal owned when
+    /// it sent. Asked for the message received last; the text lives until the next one is.
+    virtual void add_sender_names(const Message& message,
+                                  std::vector<std::string_view>& names) const = 0;
 
     [[nodiscard]] virtual std::uint64_t lost_signals() const noexcept = 0;
 };
