@@ -8,9 +8,10 @@ int main() try {
         bus.call({"org.example.Hello", "/org/example/Hello", "org.example.Hello", "Greet"}, "world")
             .value();
     auto sender = bus.credentials(reply).value();
-    std::cout << reply.get<std::string>().value() << "\nsent at "
-              << reply.timestamp().value().monotonic.count() << " ns by " << reply.sender()
-              << ", pid " << sender.pid << ", uid " << sender.uid << '\n';
+    std::cout << reply.get<std::string>().value() << "\nfrom " << reply.sender() << ", pid "
+              << sender.pid << ", uid " << sender.euid << '\n';
+    if (const auto sent = reply.timestamp()) // the kernel's bus tells
+        std::cout << "sent at " << sent->monotonic.count() << " ns\n";
 } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';
     return 1;

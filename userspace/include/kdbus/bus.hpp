@@ -29,8 +29,7 @@
 /// signals, own names.
 namespace kdbus {
 
-/// How to connect. What the kernel's bus offers and sockets do not is ignored there:
-/// description, metadata and pool.
+/// How to connect. Over sockets, description, metadata and pool mean nothing.
 struct ConnectionOptions {
     /// Label that tools show, at most 63 letters, digits, "_", "-", "."; the program's name if
     /// empty.
@@ -81,7 +80,7 @@ struct Signal {
     std::string_view path;
     std::string_view interface;
     std::string_view member;
-    /// Descriptors to pass; unicast signals only.
+    /// Descriptors to pass; unicast signals only, unless from peer to peer.
     std::span<const int> fds = {};
     std::int64_t priority = 0;
 };
@@ -144,11 +143,11 @@ public:
     /// $XDG_RUNTIME_DIR/bus.
     [[nodiscard]] static Result<Connection> session(const ConnectionOptions& options = {});
     /// Talks to the one peer at the other end of a connected AF_UNIX stream socket, one of a socket
-    /// pair, say. Does not wait for it: both ends may be of one thread, and what is sent before the
-    /// other end has authenticated waits. It has half a minute for that. If then it turns out not
-    /// to take descriptors, but some were sent, the connection ends. Fails with InvalidArgs if it
-    /// is no such socket; as the server, with AccessDenied if the other end belongs to another user
-    /// (see ConnectionOptions).
+    /// pair, say. Does not wait for it: both ends may be of one thread. Authentication goes on
+    /// whenever either end processes, and what is sent before it is over waits. The other end has
+    /// half a minute for it. If then it turns out not to take descriptors, but some were sent, the
+    /// connection ends. Fails with InvalidArgs if it is no such socket; as the server, with
+    /// AccessDenied if the other end belongs to another user (see ConnectionOptions).
     [[nodiscard]] static Result<Connection> from_socket(abi::UniqueFd socket, PeerRole role,
                                                         const ConnectionOptions& options = {});
 

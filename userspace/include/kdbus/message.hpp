@@ -39,7 +39,8 @@ struct Timestamp {
     std::chrono::sys_time<std::chrono::nanoseconds> realtime{};
 };
 
-/// Who a process is, as the kernel says, in our own namespaces (messages.md 9.2).
+/// Who a process is, as the kernel says, in our own namespaces (messages.md 9.2). To decide what it
+/// may do, look at the effective ids: on a bus that is not the kernel's they are all that is known.
 struct Credentials {
     static constexpr auto unknown_uid = static_cast<uid_t>(-1);
     static constexpr auto unknown_gid = static_cast<gid_t>(-1);
@@ -66,9 +67,10 @@ struct MessageDataDeleter {
 };
 } // namespace detail
 
-/// A message received. Owns the memory it lies in (a slice of the pool, which fills up if messages
-/// are kept for long) and the descriptors that came with it. All views it gives live as long as it.
-/// Movable; not thread-safe. A moved-from message may only be assigned to or destroyed.
+/// A message received. Owns the memory it lies in (on the kernel's bus a slice of the pool, which
+/// fills up if messages are kept for long) and the descriptors that came with it. All views it
+/// gives live as long as it. Movable; not thread-safe. A moved-from message may only be assigned to
+/// or destroyed.
 class KDBUS_EXPORT Message {
 public:
     explicit Message(
@@ -81,8 +83,8 @@ public:
     [[nodiscard]] std::string_view path() const noexcept { return wire().path; }
     [[nodiscard]] std::string_view interface() const noexcept { return wire().interface; }
     [[nodiscard]] std::string_view member() const noexcept { return wire().member; }
-    /// Unique name of the sender, vouched for by the kernel; org.freedesktop.DBus for what the
-    /// kernel itself has to say.
+    /// Unique name of the sender, vouched for by the bus; org.freedesktop.DBus for what the bus
+    /// itself has to say. Empty from peer to peer.
     [[nodiscard]] std::string_view sender() const noexcept { return wire().sender; }
     [[nodiscard]] std::string_view destination() const noexcept { return wire().destination; }
     [[nodiscard]] std::string_view error_name() const noexcept { return wire().error_name; }
@@ -118,12 +120,13 @@ public:
     /// Reads the arguments one by one.
     [[nodiscard]] wire::Reader reader() const noexcept { return wire().reader(); }
 
-    /// When the kernel accepted the message; nothing if it was not asked for.
+    /// When the kernel accepted the message; nothing if it was not asked for, or did not carry the
+    /// message.
     [[nodiscard]] std::optional<Timestamp> timestamp() const noexcept;
-    /// The sender when it sent. Nothing if not asked for, or if the sender is a proxy's client:
-    /// then Connection::credentials(message) finds out.
+    /// The sender when it sent. Nothing if not asked for, if the sender is a proxy's client, or if
+    /// the message came over a socket: then Connection::credentials(message) finds out.
     [[nodiscard]] std::optional<Credentials> credentials() const noexcept;
-    /// Everything the kernel attached.
+    /// Everything the kernel attached; nothing to a message that came over a socket.
     [[nodiscard]] abi::Metadata metadata() const noexcept;
 
     /// Hands out the descriptor an argument of type h stands for. Fails with InvalidArgs if there
