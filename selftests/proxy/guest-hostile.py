@@ -8,8 +8,8 @@ import socket
 import time
 
 import harness
-from dbus1 import (CALL, ERROR, PATIENCE, RETURN, SIGNAL, NO_REPLY, DRIVER, DRIVER_PATH, Client, Closed,
-                   Message, Timeout, Variant)
+from dbus1 import (CALL, ERROR, PATIENCE, RETURN, SIGNAL, NO_REPLY, DRIVER, DRIVER_PATH, Client,
+                   Closed, Message, Timeout, Variant)
 
 E = 'org.freedesktop.DBus.Error.'
 AUTH = b'\0AUTH EXTERNAL 30\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n'
