@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Activators: abi.md 9.4, 9.2/2, 9.5 and messages.md 3.4 (the hand-over of mail and open calls).
+#include "names.hpp"
 #include "support.hpp"
 
 #include <atomic>
@@ -8,15 +9,6 @@
 using namespace test;
 
 namespace {
-
-constexpr u64 replace = KDBUS_NAME_REPLACE_EXISTING;
-constexpr u64 allow = KDBUS_NAME_ALLOW_REPLACEMENT;
-constexpr u64 queue = KDBUS_NAME_QUEUE;
-constexpr u64 primary = KDBUS_NAME_PRIMARY;
-constexpr u64 acquired = KDBUS_NAME_ACQUIRED;
-constexpr u64 in_charge = KDBUS_NAME_ACTIVATOR | KDBUS_NAME_PRIMARY;
-constexpr u64 behind = KDBUS_NAME_ACTIVATOR | KDBUS_NAME_IN_QUEUE;
-const std::string name = "org.example.Name";
 
 Connection activate(const Bus& bus, HelloOptions options = {}, const std::string& n = name) {
     options.flags |= KDBUS_HELLO_ACTIVATOR;
@@ -58,19 +50,6 @@ std::vector<u64> cookies(const Connection& c) {
 }
 
 using Cookies = std::vector<u64>;
-
-u64 owner_of(const Connection& c, const std::string& n = name) {
-    const Info r = c.info(0, 0, n);
-    return r.error == 0 ? r.head().id : 0;
-}
-
-// How many messages were lost since the last report.
-u64 dropped(const Connection& c) {
-    const Received r = c.recv(KDBUS_RECV_PEEK);
-    if (r.error == 0)
-        must(c.free(r.offset()) == 0, "FREE");
-    return r.cmd.dropped_msgs;
-}
 
 struct Record {
     u64 id, flags, name_flags;
@@ -717,14 +696,7 @@ TEST_CASE("messages 3.4 calls that went back: neither the old owner's death nor 
     CHECK(sync.wait_for(std::chrono::milliseconds(50)) == std::future_status::timeout);
     p.activator.close();
     CHECK(sync.get().error == EPIPE);
-    std::vector<u64> dead;
-    for (int i = 0; i < 2; i++) {
-        const Received r = p.caller.take();
-        CHECK(r.word(72) == KDBUS_ITEM_REPLY_DEAD);
-        dead.push_back(r->cookie_reply);
-    }
-    std::sort(dead.begin(), dead.end());
-    CHECK(dead == Cookies{1, 2});
+    expect_dead_calls(p.caller, {1, 2});
     CHECK(p.caller.empty());
 }
 
@@ -805,14 +777,7 @@ TEST_CASE("messages 3.4 an activator's end in charge: each call is answered once
     const u64 id = p.activator.id();
     p.activator.close();
     expect_name_notification(p.caller, KDBUS_ITEM_NAME_REMOVE, id, in_charge, 0, 0, name);
-    std::vector<u64> dead;
-    for (int i = 0; i < 2; i++) {
-        const Received r = p.caller.take();
-        CHECK(r.word(72) == KDBUS_ITEM_REPLY_DEAD);
-        dead.push_back(r->cookie_reply);
-    }
-    std::sort(dead.begin(), dead.end());
-    CHECK(dead == Cookies{1, 3});
+    expect_dead_calls(p.caller, {1, 3});
     expect_id_notification(p.caller, KDBUS_ITEM_ID_REMOVE, id, KDBUS_HELLO_ACTIVATOR);
     CHECK(p.caller.empty());
     CHECK(sync.get().error == EPIPE);

@@ -42,13 +42,6 @@ Info creator(const Connection& c, u64 mask, u64 id = 0) {
     return r;
 }
 
-std::vector<u64> types(const Info& info) {
-    std::vector<u64> result;
-    for (const Item& item : info.items())
-        result.push_back(item.type);
-    return result;
-}
-
 } // namespace
 
 TEST_CASE("abi 6.9/13.19 MAKE_NAME comes first, whatever the creator permitted") {

@@ -12,13 +12,6 @@ constexpr u64 offered = KDBUS_ATTACH_CREDS | KDBUS_ATTACH_PIDS | KDBUS_ATTACH_AU
                         KDBUS_ATTACH_NAMES | KDBUS_ATTACH_TID_COMM | KDBUS_ATTACH_PID_COMM |
                         KDBUS_ATTACH_CONN_DESCRIPTION;
 
-std::vector<u64> types(const Info& info) {
-    std::vector<u64> result;
-    for (const Item& item : info.items())
-        result.push_back(item.type);
-    return result;
-}
-
 } // namespace
 
 TEST_CASE("abi 6.8/13.14-15 without metadata: a bare record") {

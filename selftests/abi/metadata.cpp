@@ -13,13 +13,6 @@ constexpr u64 offered = KDBUS_ATTACH_TIMESTAMP | KDBUS_ATTACH_CREDS | KDBUS_ATTA
                         KDBUS_ATTACH_AUXGROUPS | KDBUS_ATTACH_NAMES | KDBUS_ATTACH_TID_COMM |
                         KDBUS_ATTACH_PID_COMM | KDBUS_ATTACH_CONN_DESCRIPTION;
 
-std::vector<u64> types(const Received& r) {
-    std::vector<u64> result;
-    for (const Item& item : r.items())
-        result.push_back(item.type);
-    return result;
-}
-
 u64 own_pid() {
     return static_cast<u64>(getpid());
 }

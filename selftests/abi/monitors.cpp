@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // messages.md 11: monitors.
+#include "names.hpp"
 #include "support.hpp"
 
 #include <atomic>
@@ -7,10 +8,6 @@
 using namespace test;
 
 namespace {
-
-constexpr u64 primary = KDBUS_NAME_PRIMARY;
-constexpr u64 in_charge = KDBUS_NAME_ACTIVATOR | KDBUS_NAME_PRIMARY;
-const std::string name = "org.example.Name";
 
 Connection watch(const Bus& bus, HelloOptions options = {}) {
     options.flags |= KDBUS_HELLO_MONITOR;
@@ -33,13 +30,6 @@ struct Peers {
     }
     void quiet() const { CHECK(monitor.empty()); }
 };
-
-u64 dropped(const Connection& c) {
-    const Received r = c.recv(KDBUS_RECV_PEEK);
-    if (r.error == 0)
-        must(c.free(r.offset()) == 0, "FREE");
-    return r.cmd.dropped_msgs;
-}
 
 } // namespace
 

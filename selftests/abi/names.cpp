@@ -1,18 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // abi.md 9 (well-known names), 6.11 (NAME_ACQUIRE) and 6.12 (NAME_RELEASE).
+#include "names.hpp"
 #include "support.hpp"
 
 using namespace test;
 
 namespace {
-
-constexpr u64 replace = KDBUS_NAME_REPLACE_EXISTING;
-constexpr u64 allow = KDBUS_NAME_ALLOW_REPLACEMENT;
-constexpr u64 queue = KDBUS_NAME_QUEUE;
-constexpr u64 in_queue = KDBUS_NAME_IN_QUEUE;
-constexpr u64 primary = KDBUS_NAME_PRIMARY;
-constexpr u64 acquired = KDBUS_NAME_ACQUIRED;
-const std::string name = "org.example.Name";
 
 struct Result {
     int error;
@@ -28,12 +21,6 @@ Result acquire(const Connection& c, u64 flags = 0, const std::string& n = name) 
     Result r{0, 0xdead};
     r.error = c.acquire(n, flags, &r.flags);
     return r;
-}
-
-// Who owns `name`, 0 for nobody.
-u64 owner_of(const Connection& c, const std::string& n = name) {
-    const Info r = c.info(0, 0, n);
-    return r.error == 0 ? r.head().id : 0;
 }
 
 struct Peers {

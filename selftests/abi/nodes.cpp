@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // abi.md 2 (nodes) and 6.1 (BUS_MAKE).
+#include "nodes.hpp"
 #include "support.hpp"
 
 #include <sys/sysmacros.h>
@@ -26,13 +27,6 @@ int make_bytes(const std::string& payload) {
     return make(fd.get(), std::move(c));
 }
 
-struct stat stat_of(const std::string& path) {
-    struct stat st {};
-    INFO(path);
-    REQUIRE(stat(path.c_str(), &st) == 0);
-    return st;
-}
-
 } // namespace
 
 TEST_CASE("abi 2.1/2.3 the control node is a character device, root's, 0666") {
@@ -50,13 +44,7 @@ TEST_CASE("abi 2.1/13.1 the node is there when BUS_MAKE returns and gone when cl
         const std::string path = "/dev/kdbus/" + name + "/bus";
         Fd owner = open_control();
         REQUIRE(make(owner.get(), bus_command(name)) == 0);
-        CHECK(access(path.c_str(), R_OK | W_OK) == 0);
-        CHECK(S_ISCHR(stat_of(path).st_mode));
-        CHECK(open_error(path) == 0);
-        CHECK(in_child([&] { return open_error(path); }) == 0);
-        owner.reset();
-        CHECK(access(path.c_str(), F_OK) == -1);
-        CHECK(open_error(path) == ENOENT);
+        check_life_of_node(path, std::move(owner));
         CHECK(access(("/dev/kdbus/" + name).c_str(), F_OK) == -1);
     }
 }
@@ -87,50 +75,7 @@ TEST_CASE("abi 2.1 the bus lives until the last copy of its owner handle is clos
 }
 
 TEST_CASE("abi 2.2/1-4 form of names") {
-    const std::string nul(1, '\0');
-    const std::string own = std::to_string(geteuid()) + "-";
-    struct Row {
-        std::string payload;
-        int error;
-    };
-    const Row rows[] = {
-        {"", EINVAL},
-        {nul, EINVAL},
-        {"a", EINVAL},
-        {own + std::string(61, 'a') + nul, 0},
-        {own + std::string(62, 'a') + nul, ENAMETOOLONG},
-        {own + std::string(62, 'a'), EINVAL},
-        {own + std::string(63, 'a'), ENAMETOOLONG},
-        {own + std::string(200, 'a') + nul, ENAMETOOLONG},
-        {std::string(65, '/'), ENAMETOOLONG},
-        {std::string(65, '\0'), ENAMETOOLONG},
-        {own + "abc", EINVAL},
-        {own + "ab" + nul + "c" + nul, EINVAL},
-        {own + "abc" + nul + nul, EINVAL},
-        {own + nul, EINVAL},
-        {own + "-" + nul, EINVAL},
-        {own + "a-" + nul, EINVAL},
-        {own + "a." + nul, EINVAL},
-        {own + "a@b" + nul, EINVAL},
-        {own + "a/b" + nul, EINVAL},
-        {own + "a!b" + nul, EINVAL},
-        {own + "a b" + nul, EINVAL},
-        {own + "a\nb" + nul, EINVAL},
-        {own + "a:b" + nul, EINVAL},
-        {own + "\xe9" + nul, EINVAL},
-        {own + "a\xe9z" + nul, EINVAL},
-        {own + "a\xffz" + nul, EINVAL},
-        {own + "a\x80z" + nul, EINVAL},
-        {own + "_" + nul, 0},
-        {own + "-a" + nul, 0},
-        {own + ".a" + nul, 0},
-        {own + "a..b--c" + nul, 0},
-        {own + "aZ09_z" + nul, 0},
-    };
-    for (const Row& row : rows) {
-        CAPTURE(row.payload);
-        CHECK(make_bytes(row.payload) == row.error);
-    }
+    check_forms_of_names(make_bytes);
 }
 
 TEST_CASE("abi 2.2/4 every byte value inside a name") {

@@ -182,14 +182,7 @@ TEST_CASE("messages 8.3 one disconnect: names, then REPLY_DEAD, then ID_REMOVE")
     callee.close();
     expect_name_notification(caller, KDBUS_ITEM_NAME_REMOVE, id, primary, 0, 0, "z.one");
     expect_name_notification(caller, KDBUS_ITEM_NAME_REMOVE, id, primary, 0, 0, "a.two");
-    std::vector<u64> cookies;
-    for (int i = 0; i < 2; i++) {
-        const Received r = caller.take();
-        CHECK(r.word(72) == KDBUS_ITEM_REPLY_DEAD);
-        cookies.push_back(r->cookie_reply);
-    }
-    std::sort(cookies.begin(), cookies.end());
-    CHECK(cookies == std::vector<u64>{11, 12});
+    expect_dead_calls(caller, {11, 12});
     expect_id_notification(caller, KDBUS_ITEM_ID_REMOVE, id, 0);
     CHECK(caller.empty());
 }

@@ -13,12 +13,6 @@ constexpr short idle = POLLOUT | POLLWRNORM;
 constexpr short with_message = idle | POLLIN | POLLRDNORM;
 constexpr short ended = POLLERR | POLLHUP;
 
-short events_of(int fd) {
-    pollfd p{fd, POLLIN | POLLOUT | POLLPRI | POLLRDNORM | POLLWRNORM, 0};
-    CHECK(::poll(&p, 1, 0) >= 0);
-    return p.revents;
-}
-
 // Polls for POLLIN alone in another thread; the events found, 0 after ten seconds.
 std::future<short> wait_for_input(const Connection& c) {
     auto waiter = std::async(std::launch::async, [fd = c.fd()] {

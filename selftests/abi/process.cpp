@@ -90,14 +90,6 @@ u64 known_caps() {
     return (u64{2} << own_caps()[0]) - 1;
 }
 
-template <class T>
-std::vector<u64> types(const T& items) {
-    std::vector<u64> result;
-    for (const Item& item : items)
-        result.push_back(item.type);
-    return result;
-}
-
 // What a receiver that asks for `mask` gets from a child that ran `become` before SEND.
 template <class F>
 Received from_child(const Bus& bus, u64 mask, F become) {
@@ -240,13 +232,11 @@ TEST_CASE("messages 9.4/14.9 CMDLINE: the first argument as it is now, or nothin
               std::fill(from, to, 'x');
               return 0;
           }) == std::nullopt);
-    // An argument area that cannot be read.
-    CHECK(sent_after([&] {
-              const auto first = reinterpret_cast<u64>(from) & ~(page - 1);
-              return munmap(reinterpret_cast<void*>(first),
-                            align8(reinterpret_cast<u64>(to) - first) + page) != 0 &&
-                     mprotect(reinterpret_cast<void*>(first), page, PROT_NONE) != 0;
-          }) == std::nullopt);
+    // An argument area that cannot be read: gone, or there without access.
+    const u64 first = address_of(from) & ~(page - 1), size = address_of(to) - first;
+    void* const area = reinterpret_cast<void*>(first);
+    CHECK(sent_after([&] { return munmap(area, size); }) == std::nullopt);
+    CHECK(sent_after([&] { return mprotect(area, size, PROT_NONE); }) == std::nullopt);
 }
 
 TEST_CASE("messages 9.3 CAPS of a sender without capabilities") {

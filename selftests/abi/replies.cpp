@@ -255,14 +255,7 @@ TEST_CASE("messages 4.3 the callee's endpoint ends: REPLY_DEAD") {
     REQUIRE(caller.send(Message(callee.id(), 2).call(in_ms(60'000))) == 0);
     callee.take();
     endpoint.close();
-    std::vector<u64> dead;
-    for (int i = 0; i < 2; i++) {
-        const Received r = caller.take();
-        CHECK(r.word(72) == KDBUS_ITEM_REPLY_DEAD);
-        dead.push_back(r->cookie_reply);
-    }
-    std::sort(dead.begin(), dead.end());
-    CHECK(dead == std::vector<u64>{1, 2});
+    expect_dead_calls(caller, {1, 2});
     CHECK(caller.empty());
 }
 
@@ -282,14 +275,8 @@ TEST_CASE("messages 4.3 the callee disconnects: exactly one REPLY_DEAD per open 
         REQUIRE(p.callee.bye() == 0);
     }
     CHECK(p.caller.take()->cookie_reply == 2);
-    std::vector<u64> dead;
-    while (!p.caller.empty()) {
-        const Received r = p.caller.take();
-        CHECK(r.word(72) == KDBUS_ITEM_REPLY_DEAD);
-        dead.push_back(r->cookie_reply);
-    }
-    std::sort(dead.begin(), dead.end());
-    CHECK(dead == std::vector<u64>{1, 3});
+    expect_dead_calls(p.caller, {1, 3});
+    CHECK(p.caller.empty());
 }
 
 TEST_CASE("messages 4.3 RECV_DROP of a call; reading it changes nothing") {

@@ -328,6 +328,19 @@ inline std::size_t count_items(const std::vector<Item>& items, u64 type) {
         std::count_if(items.begin(), items.end(), [&](auto& i) { return i.type == type; }));
 }
 
+inline std::vector<u64> types(const std::vector<Item>& items) {
+    std::vector<u64> result;
+    for (const Item& item : items)
+        result.push_back(item.type);
+    return result;
+}
+
+// Of a message or record.
+template <class Record>
+std::vector<u64> types(const Record& record) {
+    return types(record.items());
+}
+
 // The result of RECV or of a synchronous SEND: the command as written back, and a copy of the
 // slice taken when the message was picked up.
 struct Received {
@@ -428,6 +441,15 @@ struct Info {
         return parse_items(begin + sizeof(kdbus_info), begin + head().size);
     }
 };
+
+constexpr short any_event =
+    POLLIN | POLLOUT | POLLPRI | POLLRDNORM | POLLWRNORM | POLLRDBAND | POLLWRBAND;
+
+inline short events_of(int fd, short wanted = any_event, int ms = 0) {
+    pollfd p{fd, wanted, 0};
+    must(::poll(&p, 1, ms) >= 0, "::poll(&p, 1, ms) >= 0");
+    return p.revents;
+}
 
 class Connection {
 public:
@@ -607,12 +629,8 @@ public:
         return result;
     }
 
-    short events(short wanted = POLLIN | POLLOUT | POLLPRI | POLLRDNORM | POLLWRNORM | POLLRDBAND |
-                                POLLWRBAND,
-                 int ms = 0) const {
-        pollfd p{fd_.get(), wanted, 0};
-        must(::poll(&p, 1, ms) >= 0, "::poll(&p, 1, ms) >= 0");
-        return p.revents;
+    short events(short wanted = any_event, int ms = 0) const {
+        return events_of(fd_.get(), wanted, ms);
     }
     bool readable(int ms = 0) const { return (events(POLLIN, ms) & POLLIN) != 0; }
 
@@ -990,6 +1008,19 @@ inline Received expect_reply_notification(const Connection& c, u64 type, u64 coo
     return r;
 }
 
+// The next messages of `c` must be REPLY_DEAD notifications for these calls, in any order. The
+// cookies ascend.
+inline void expect_dead_calls(const Connection& c, const std::vector<u64>& cookies) {
+    std::vector<u64> dead;
+    while (dead.size() < cookies.size()) {
+        const Received r = c.take();
+        CHECK(r.word(72) == KDBUS_ITEM_REPLY_DEAD);
+        dead.push_back(r->cookie_reply);
+    }
+    std::sort(dead.begin(), dead.end());
+    CHECK(dead == cookies);
+}
+
 // The descriptors a message brought: FDS entries, then memfds.
 inline std::vector<int> descriptors_of(const Received& r) {
     std::vector<int> fds, memfds;
@@ -1010,6 +1041,14 @@ inline void close_descriptors(const Received& r) {
     for (int fd : descriptors_of(r))
         if (fd >= 0)
             ::close(fd);
+}
+
+// How many messages were lost since the last report.
+inline u64 dropped(const Connection& c) {
+    const Received r = c.recv(KDBUS_RECV_PEEK);
+    if (r.error == 0)
+        must(c.free(r.offset()) == 0, "FREE");
+    return r.cmd.dropped_msgs;
 }
 
 // Takes everything queued; how many messages that were.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // abi.md 6.5 (UPDATE) and policy holders: 5.2 column P, 6.4/13-15 as far as policy entries are
 // concerned, 11.4 for their databases, 11.5, and the life of entries.
+#include "handles.hpp"
 #include "support.hpp"
 
 #include <sched.h>
@@ -53,10 +54,6 @@ HelloOptions activator_of(const std::string& name, const Grants& grants = {}) {
     return {.flags = KDBUS_HELLO_ACTIVATOR, .name = name, .grants = grants};
 }
 
-int poke(int fd, unsigned long number) {
-    return command(fd, number, reinterpret_cast<void*>(u64{1}));
-}
-
 // Whether user 1000 may own a name, which must be free.
 struct Probe {
     Connection user;
@@ -74,18 +71,19 @@ struct Probe {
 TEST_CASE("abi 5.2 P: policy holder") {
     Bus bus;
     Connection holder = hold(bus, "a.b");
-    for (unsigned long number :
-         {KDBUS_CMD_BUS_MAKE, KDBUS_CMD_ENDPOINT_MAKE, KDBUS_CMD_HELLO, KDBUS_CMD_ENDPOINT_UPDATE})
-        CHECK(poke(holder.fd(), number) == EBADFD);
-    for (unsigned long number :
-         {KDBUS_CMD_UPDATE, KDBUS_CMD_CONN_INFO, KDBUS_CMD_BUS_CREATOR_INFO, KDBUS_CMD_LIST})
-        CHECK(poke(holder.fd(), number) == EFAULT);
-    for (unsigned long number :
-         {KDBUS_CMD_BYEBYE, KDBUS_CMD_FREE, KDBUS_CMD_SEND, KDBUS_CMD_RECV, KDBUS_CMD_NAME_ACQUIRE,
-          KDBUS_CMD_NAME_RELEASE, KDBUS_CMD_MATCH_ADD, KDBUS_CMD_MATCH_REMOVE}) {
-        CAPTURE(number);
-        CHECK(poke(holder.fd(), number) == EOPNOTSUPP);
-    }
+    check_commands(
+        holder.fd(),
+        {KDBUS_CMD_BUS_MAKE, KDBUS_CMD_ENDPOINT_MAKE, KDBUS_CMD_HELLO, KDBUS_CMD_ENDPOINT_UPDATE},
+        EBADFD);
+    check_commands(
+        holder.fd(),
+        {KDBUS_CMD_UPDATE, KDBUS_CMD_CONN_INFO, KDBUS_CMD_BUS_CREATOR_INFO, KDBUS_CMD_LIST},
+        EFAULT);
+    check_commands(holder.fd(),
+                   {KDBUS_CMD_BYEBYE, KDBUS_CMD_FREE, KDBUS_CMD_SEND, KDBUS_CMD_RECV,
+                    KDBUS_CMD_NAME_ACQUIRE, KDBUS_CMD_NAME_RELEASE, KDBUS_CMD_MATCH_ADD,
+                    KDBUS_CMD_MATCH_REMOVE},
+                   EOPNOTSUPP);
     CHECK(poke(holder.fd(), _IOW(KDBUS_IOCTL_MAGIC, 0x99, kdbus_cmd)) == ENOTTY);
     CHECK(holder.events() == (POLLOUT | POLLWRNORM));
     // Its results stay in the pool, as it may not free them.
