@@ -112,7 +112,9 @@ public:
         std::apply(
             [&](const auto&... part) { ((!error&& !part ? error = part.error() : error), ...); },
             parts);
-        if (error)
+        const bool complete =
+            std::apply([](const auto&... part) { return (part.has_value() && ...); }, parts);
+        if (error || !complete)
             return malformed(error);
         return std::apply([](auto&&... part) { return std::tuple<T...>(std::move(*part)...); },
                           std::move(parts));
