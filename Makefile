@@ -10,7 +10,7 @@ KERNEL ?= 6.1
 KERNELS ?= 6.1 6.12 7
 # Those of `make test-sanitize`.
 SANITIZERS ?= 6.12-kasan 6.12-kcsan
-# How the names of its tests begin; all if empty.
+# How the names of its tests begin, a regular expression; all if empty.
 ONLY ?=
 # Where `make install` puts user space, and below which root it puts everything.
 PREFIX ?= /usr/local
