@@ -273,6 +273,8 @@ TEST_CASE("properties", "[bus]") {
     interface.property("Broken", []() -> kdbus::Result<int> {
         return kdbus::Error{"a.Broken", ""};
     });
+    std::string secret;
+    interface.write_only_property("Secret", [&](const std::string& value) { secret = value; });
     pair.serve(std::move(interface));
 
     std::vector<std::string> changes;
@@ -314,14 +316,18 @@ TEST_CASE("properties", "[bus]") {
     CHECK(set("Level", kdbus::Variant("text")).error().name == error_names::invalid_args);
     CHECK(set("Fixed", kdbus::Variant(false)).error().name == error_names::property_read_only);
     CHECK(level == 8);
+    CHECK(set("Secret", kdbus::Variant("c")));
+    CHECK(secret == "c");
+    CHECK(get(interface_name, "Secret").error().name == error_names::invalid_args);
     drain(pair.client);
-    CHECK(changes == std::vector<std::string>{"org.example.Test.Level=8", "Label invalidated"});
+    CHECK(changes == std::vector<std::string>{"org.example.Test.Level=8", "Label invalidated",
+                                              "Secret invalidated"});
 
     const auto all = pair.client.call(pair.method("GetAll", properties), interface_name)
                          .value()
                          .get<std::map<std::string, kdbus::Variant>>()
                          .value();
-    CHECK(all.size() == 4); // all but the broken one
+    CHECK(all.size() == 4); // all but the broken one and the one that cannot be read
     CHECK(all.at("Level").get<int>().value() == 8);
     CHECK(pair.client.call(pair.method("GetAll", properties), "a.b").error().name ==
           error_names::unknown_interface);
@@ -344,7 +350,10 @@ TEST_CASE("introspection data", "[bus]") {
     interface.property("Level", [] { return 1; }, {.emits = kdbus::Emits::constant});
     interface.property(
         "Name", [] { return std::string(); }, [](const std::string&) {});
+    interface.write_only_property("Secret", [](const std::string&) {});
     interface.signal<std::string, std::uint32_t>("Changed", {"what"});
+    interface.method("Forget", [] {}, {.no_reply = true});
+    interface.signal<>("Old", {}, {.deprecated = true});
     pair.serve(std::move(interface));
     auto child =
         pair.service.add_object("/org/example/Test/a/b", kdbus::Interface("org.example.C")).value();
@@ -364,15 +373,23 @@ TEST_CASE("introspection data", "[bus]") {
               "   <arg type=\"i\" name=\"sum\" direction=\"out\"/>\n"
               "   <annotation name=\"org.freedesktop.DBus.Deprecated\" value=\"true\"/>\n"
               "  </method>\n"
+              "  <method name=\"Forget\">\n"
+              "   <annotation name=\"org.freedesktop.DBus.Method.NoReply\" value=\"true\"/>\n"
+              "  </method>\n"
               "  <signal name=\"Changed\">\n"
               "   <arg type=\"s\" name=\"what\"/>\n"
               "   <arg type=\"u\"/>\n"
+              "  </signal>\n"
+              "  <signal name=\"Old\">\n"
+              "   <annotation name=\"org.freedesktop.DBus.Deprecated\" value=\"true\"/>\n"
               "  </signal>\n"
               "  <property name=\"Level\" type=\"i\" access=\"read\">\n"
               "   <annotation name=\"org.freedesktop.DBus.Property.EmitsChangedSignal\" "
               "value=\"const\"/>\n"
               "  </property>\n"
               "  <property name=\"Name\" type=\"s\" access=\"readwrite\">\n"
+              "  </property>\n"
+              "  <property name=\"Secret\" type=\"s\" access=\"write\">\n"
               "  </property>\n"
               " </interface>\n"));
     CHECK(has("org.freedesktop.DBus.Properties"));

@@ -51,6 +51,11 @@ struct MethodOptions {
     std::vector<std::string> in = {};  ///< names of the arguments
     std::vector<std::string> out = {}; ///< names of the results
     bool deprecated = false;
+    bool no_reply = false; ///< callers shall not wait for an answer
+};
+
+struct SignalOptions {
+    bool deprecated = false;
 };
 
 /// How changes of a property are announced (annotation
@@ -96,12 +101,13 @@ public:
     struct Property {
         std::string signature;
         PropertyOptions options;
-        Getter getter;
+        Getter getter; ///< none: write-only
         Setter setter; ///< none: read-only
     };
     struct Signal {
         std::string signature;
         std::vector<std::string> names;
+        SignalOptions options = {};
     };
 
     /// Names are checked by Connection::add_object().
@@ -159,11 +165,19 @@ public:
                             options);
     }
 
+    /// Adds a property that can only be written; changes are not announced with their value.
+    template <class Set>
+    Interface& write_only_property(std::string name, Set setter, PropertyOptions options = {}) {
+        return add_property(std::move(name), std::string(detail::ParametersOf<Set>::signature), {},
+                            erase_setter(std::move(setter)), options);
+    }
+
     /// Announces in the introspection data that the object emits such a signal.
     template <class... A>
-    Interface& signal(std::string name, std::vector<std::string> names = {}) {
-        signals_.insert_or_assign(std::move(name),
-                                  Signal{std::string(detail::types_of<A...>), std::move(names)});
+    Interface& signal(std::string name, std::vector<std::string> names = {},
+                      SignalOptions options = {}) {
+        signals_.insert_or_assign(std::move(name), Signal{std::string(detail::types_of<A...>),
+                                                          std::move(names), options});
         return *this;
     }
 

@@ -225,9 +225,10 @@ Result<void> ConnectionCore::emit_properties_changed(std::string_view path,
         auto* property = (*found)->find_property(name);
         if (property == nullptr)
             return Error{error_names::unknown_property, "No property " + std::string(name)};
-        if (property->options.emits == Emits::invalidation) {
+        const Emits emits = property->options.emits;
+        if (emits == Emits::invalidation || (emits == Emits::change && !property->getter)) {
             invalidated.push_back(name);
-        } else if (property->options.emits == Emits::change) {
+        } else if (emits == Emits::change) {
             auto value = guarded([&] { return property->getter(); });
             if (!value)
                 return std::move(value).error();

@@ -115,6 +115,12 @@ std::string_view emits_value(Emits emits) noexcept {
     return "false";
 }
 
+std::string_view access_value(const Interface::Property& property) noexcept {
+    if (!property.getter)
+        return "write";
+    return property.setter ? "readwrite" : "read";
+}
+
 void add_interface(std::string& xml, const Interface& interface) {
     xml.append(" <interface name=\"").append(interface.name()).append("\">\n");
     for (const auto& [name, method] : interface.methods()) {
@@ -122,11 +128,14 @@ void add_interface(std::string& xml, const Interface& interface) {
         add_arguments(xml, method.in_signature, method.options.in, "in");
         add_arguments(xml, method.out_signature, method.options.out, "out");
         add_deprecated(xml, method.options.deprecated);
+        if (method.options.no_reply)
+            add_annotation(xml, "org.freedesktop.DBus.Method.NoReply", "true");
         xml.append("  </method>\n");
     }
     for (const auto& [name, signal] : interface.signals()) {
         xml.append("  <signal name=\"").append(name).append("\">\n");
         add_arguments(xml, signal.signature, signal.names, "");
+        add_deprecated(xml, signal.options.deprecated);
         xml.append("  </signal>\n");
     }
     for (const auto& [name, property] : interface.properties()) {
@@ -134,7 +143,9 @@ void add_interface(std::string& xml, const Interface& interface) {
             .append(name)
             .append("\" type=\"")
             .append(property.signature)
-            .append(property.setter ? "\" access=\"readwrite\">\n" : "\" access=\"read\">\n");
+            .append("\" access=\"")
+            .append(access_value(property))
+            .append("\">\n");
         if (property.options.emits != Emits::change)
             add_annotation(xml, "org.freedesktop.DBus.Property.EmitsChangedSignal",
                            emits_value(property.options.emits));

@@ -291,6 +291,9 @@ Result<void> Objects::get_property(Invocation& invocation, const Interfaces& int
     auto found = find_property(interfaces, interface, name, call.path());
     if (!found)
         return std::move(found).error();
+    if (!found->property->getter)
+        return Error{error_names::invalid_args,
+                     "The property " + std::string(name) + " cannot be read"};
     const auto value = guarded([&] { return found->property->getter(); });
     if (!value)
         return value.error();
@@ -313,6 +316,8 @@ Result<void> Objects::get_all_properties(Invocation& invocation, const Interface
     reply.open_array("{sv}");
     for (const auto& interface : chosen)
         for (const auto& [name, property] : interface->properties()) {
+            if (!property.getter)
+                continue;
             auto* writable = interface->find_property(name);
             const auto value = guarded([&] { return writable->getter(); });
             // One property that cannot be read now shall not hide the others.
