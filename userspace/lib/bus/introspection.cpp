@@ -49,7 +49,7 @@ constexpr std::string_view properties_interface =
     "  </signal>\n"
     " </interface>\n";
 
-/// Names of arguments are free text; all other names are checked when an interface is added.
+/// Names of arguments and properties are free text; all other names are checked when an interface is added.
 std::string escaped(std::string_view text) {
     std::string result;
     for (char c : text) {
@@ -140,7 +140,7 @@ void add_interface(std::string& xml, const Interface& interface) {
     }
     for (const auto& [name, property] : interface.properties()) {
         xml.append("  <property name=\"")
-            .append(name)
+            .append(escaped(name))
             .append("\" type=\"")
             .append(property.signature)
             .append("\" access=\"")

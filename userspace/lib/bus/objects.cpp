@@ -78,7 +78,8 @@ Result<void> check_names(std::string_view path, const Interface& interface) {
             return bad("a signature", method.in_signature + ", " + method.out_signature);
     }
     for (const auto& [name, property] : interface.properties()) {
-        if (!wire::is_member(name))
+        // The specification would rather see member names, and does not ask for them.
+        if (name.empty() || !wire::is_text(name))
             return bad("a property name", name);
         if (!wire::is_single_type(property.signature))
             return bad("one complete type", property.signature);

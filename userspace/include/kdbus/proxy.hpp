@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#ifndef KDBUS_PROXY_HPP
+#define KDBUS_PROXY_HPP
+
+#include <kdbus/bus.hpp>
+#include <kdbus/descriptors.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace kdbus {
+
+/// How a proxy calls.
+struct ProxyOptions {
+    std::chrono::nanoseconds timeout = std::chrono::seconds(25);
+    bool auto_start = true;                 ///< start the service if it does not run
+    bool interactive_authorization = false; ///< the service may ask the user meanwhile
+};
+
+namespace detail {
+
+/// What a call with these results returns: Result<void>, Result<T> or Result<std::tuple<...>>.
+template <class... Out>
+struct OutputsOf {
+    using type = std::tuple<Out...>;
+};
+template <>
+struct OutputsOf<> {
+    using type = void;
+};
+template <class T>
+struct OutputsOf<T> {
+    using type = T;
+};
+template <class... Out>
+using Outputs = Result<typename OutputsOf<Out...>::type>;
+
+/// The results in a reply.
+template <class... Out>
+Outputs<Out...> outputs(const Result<Message>& reply) {
+    if (!reply)
+        return reply.error();
+    auto wire = reply->template get_tuple<ReceivedWire<Out>...>();
+    if (!wire)
+        return std::move(wire).error();
+    auto values = take_all<Out...>(*reply, *std::move(wire));
+    if (!values)
+        return std::move(values).error();
+    if constexpr (sizeof...(Out) == 0)
+        return {};
+    else if constexpr (sizeof...(Out) == 1)
+        return std::get<0>(*std::move(values));
+    else
+        return *std::move(values);
+}
+
+} // namespace detail
+
+/// One interface of an object of somebody else: the base of the classes that kdbus-xml2cpp(1)
+/// makes.
+///
+/// Refers to its connection, which must outlive it and stay where it is; belongs to its thread.
+/// Nothing is asked of the service until a member is called.
+class Proxy {
+public:
+    [[nodiscard]] const std::string& destination() const noexcept { return destination_; }
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    [[nodiscard]] const std::string& interface() const noexcept { return interface_; }
+
+    /// Calls from now on are made so.
+    void set_options(const ProxyOptions& options) noexcept { options_ = options; }
+
+    /// All properties of the interface that can be read.
+    Result<std::map<std::string, Variant>> properties() {
+        return detail::outputs<std::map<std::string, Variant>>(
+            connection_->call(method(properties_interface, "GetAll"), interface_));
+    }
+
+    /// Subscribes to changes of the properties. @p handler takes a `const std::map<std::string,
+    /// Variant>&` of new values and a `const std::vector<std::string>&` of names whose value is to
+    /// be asked for.
+    template <std::invocable<const std::map<std::string, Variant>&, const std::vector<std::string>&>
+                  Handler>
+    [[nodiscard]] Result<Slot> on_properties_changed(Handler handler) {
+        return connection_->subscribe(
+            rule(properties_interface, "PropertiesChanged") + ",arg0='" + interface_ + "'",
+            [handler = std::move(handler)](std::string_view,
+                                           const std::map<std::string, Variant>& changed,
+                                           const std::vector<std::string>& invalidated) mutable {
+                handler(changed, invalidated);
+            });
+    }
+
+protected:
+    Proxy(Connection& connection, std::string destination, std::string path,
+          std::string_view interface, const ProxyOptions& options)
+        : connection_(&connection), destination_(std::move(destination)), path_(std::move(path)),
+          interface_(interface), options_(options) {}
+    ~Proxy() = default;
+    Proxy(const Proxy&) = default;
+    Proxy(Proxy&&) = default;
+    Proxy& operator=(const Proxy&) = default;
+    Proxy& operator=(Proxy&&) = default;
+
+    template <class... Out, class... In>
+    detail::Outputs<Out...> call(std::string_view member, const In&... in) {
+        return send(
+            method(interface_, member),
+            [&](const Method& method, const auto&... wire) {
+                return detail::outputs<Out...>(connection_->call(method, wire...));
+            },
+            in...);
+    }
+
+    template <class... Out, class Callback, class... In>
+    Result<Slot> call_async(std::string_view member, Callback callback, const In&... in) {
+        static_assert(std::invocable<Callback&, detail::Outputs<Out...>>,
+                      "the callback takes the Result that the blocking call returns");
+        return send(
+            method(interface_, member),
+            [&](const Method& method, const auto&... wire) {
+                return connection_->call_async(method, decoded<Out...>(std::move(callback)),
+                                               wire...);
+            },
+            in...);
+    }
+
+    template <class... In>
+    Result<void> call_no_reply(std::string_view member, const In&... in) {
+        return send(
+            method(interface_, member),
+            [&](const Method& method, const auto&... wire) {
+                return connection_->call_no_reply(method, wire...);
+            },
+            in...);
+    }
+
+    template <class T>
+    Result<T> get_property(std::string_view name) {
+        return property_value<T>(
+            connection_->call(method(properties_interface, "Get"), interface_, name));
+    }
+
+    template <class T, class Callback>
+    Result<Slot> get_property_async(std::string_view name, Callback callback) {
+        static_assert(std::invocable<Callback&, Result<T>>,
+                      "the callback takes the Result that the blocking call returns");
+        return connection_->call_async(
+            method(properties_interface, "Get"),
+            [callback = std::move(callback)](Result<Message> reply) mutable {
+                callback(property_value<T>(reply));
+            },
+            interface_, name);
+    }
+
+    template <class T>
+    Result<void> set_property(std::string_view name, const T& value) {
+        return send(
+            method(properties_interface, "Set"),
+            [&](const Method& method, const auto& wire) {
+                return detail::outputs<>(
+                    connection_->call(method, interface_, name, to_variant(wire)));
+            },
+            value);
+    }
+
+    template <class T, class Callback>
+    Result<Slot> set_property_async(std::string_view name, Callback callback, const T& value) {
+        static_assert(std::invocable<Callback&, Result<void>>,
+                      "the callback takes the Result that the blocking call returns");
+        return send(
+            method(properties_interface, "Set"),
+            [&](const Method& method, const auto& wire) {
+                return connection_->call_async(method, decoded<>(std::move(callback)), interface_,
+                                               name, to_variant(wire));
+            },
+            value);
+    }
+
+    /// @p In are the types of the signal's arguments.
+    template <class... In, class Handler>
+    Result<Slot> subscribe(std::string_view member, Handler handler) {
+        using P = detail::ParametersOf<Handler>;
+        static_assert(P::signature == detail::types_of<In...> ||
+                          (P::wants_message && P::signature.empty()),
+                      "the handler takes the signal's arguments, a const Message&, or both");
+        return connection_->subscribe(rule(interface_, member), std::move(handler));
+    }
+
+private:
+    static constexpr std::string_view properties_interface = "org.freedesktop.DBus.Properties";
+
+    [[nodiscard]] Method method(std::string_view interface, std::string_view member) const {
+        return {.destination = destination_,
+                .path = path_,
+                .interface = interface,
+                .member = member,
+                .timeout = options_.timeout,
+                .auto_start = options_.auto_start,
+                .interactive_authorization = options_.interactive_authorization};
+    }
+
+    [[nodiscard]] std::string rule(std::string_view interface, std::string_view member) const {
+        std::string rule = "type='signal',path='" + path_ + "',interface='";
+        rule.append(interface).append("',member='").append(member).append("'");
+        if (!destination_.empty())
+            rule.append(",sender='").append(destination_).append("'");
+        return rule;
+    }
+
+    /// Calls @p how(method, wire...) with descriptors taken out of the arguments.
+    template <class How, class... In>
+    static auto send(Method method, const How& how, const In&... in) {
+        std::vector<int> fds;
+        // Braces evaluate in order.
+        const std::tuple<decltype(detail::Sent<In>::take(in, fds))...> wire{
+            detail::Sent<In>::take(in, fds)...};
+        method.fds = fds;
+        return std::apply([&](const auto&... value) { return how(method, value...); }, wire);
+    }
+
+    template <class... Out, class Callback>
+    static auto decoded(Callback callback) {
+        return [callback = std::move(callback)](Result<Message> reply) mutable {
+            callback(detail::outputs<Out...>(reply));
+        };
+    }
+
+    template <class T>
+    static Variant to_variant(const T& value) {
+        if constexpr (std::same_as<T, Variant>)
+            return Variant::nested(value);
+        else
+            return Variant(value);
+    }
+
+    template <class T>
+    static Result<T> property_value(const Result<Message>& reply) {
+        if (!reply)
+            return reply.error();
+        const auto variant = reply->template get<Variant>();
+        if (!variant)
+            return variant.error();
+        auto wire = variant->template get<detail::ReceivedWire<T>>();
+        if (!wire)
+            return Error::from_code(wire.error(), "Property value");
+        return detail::Received<T>::take(*reply, *std::move(wire));
+    }
+
+    Connection* connection_;
+    std::string destination_;
+    std::string path_;
+    std::string interface_;
+    ProxyOptions options_;
+};
+
+} // namespace kdbus
+
+#endif
