@@ -49,7 +49,8 @@ constexpr std::string_view properties_interface =
     "  </signal>\n"
     " </interface>\n";
 
-/// Names of arguments and properties are free text; all other names are checked when an interface is added.
+/// Names of arguments and properties are free text; all other names are checked when an interface is
+/// added.
 std::string escaped(std::string_view text) {
     std::string result;
     for (char c : text) {
