@@ -291,11 +291,6 @@ static void enter_root(const struct job *job)
 	make_directory("/upper/work");
 	mount_at("overlay", "/root", "overlay", 0, options);
 
-	for (unsigned int i = 0; i < job->n_trees; i++) {
-		snprintf(path, sizeof(path), "/root%s", job->trees[i]);
-		mount_at(block_device(disk++), path, "squashfs", MS_RDONLY, NULL);
-	}
-
 	mount_at("/dev", "/root/dev", NULL, MS_MOVE, NULL);
 	mount_at("/proc", "/root/proc", NULL, MS_MOVE, NULL);
 	mount_at("/sys", "/root/sys", NULL, MS_MOVE, NULL);
@@ -306,6 +301,9 @@ static void enter_root(const struct job *job)
 	mount_at("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
 	mount_at("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
 	mount_at("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+	/* a checkout may be anywhere, in /tmp too */
+	for (unsigned int i = 0; i < job->n_trees; i++)
+		mount_at(block_device(disk++), job->trees[i], "squashfs", MS_RDONLY, NULL);
 	mount_at("devpts", "/dev/pts", "devpts", 0, "ptmxmode=0666,mode=0620,gid=5");
 	mount_at("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	mount_at("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL);
