@@ -152,16 +152,15 @@ int kdbus_files_add_fds(struct kdbus_files *files, const struct kdbus_item *item
 	return 0;
 }
 
-/*
- * A memfd's seals, as F_GET_SEALS reports them; negative if it has none. Seals
- * may be added meanwhile, but never removed.
- */
+/* A memfd's seals, as F_GET_SEALS reports them; negative if it has none. */
 static int kdbus_files_seals(struct file *file)
 {
 	if (file->f_op == kdbus_files_shmem_fops)
+		/* seals may be added meanwhile, but never removed */
 		return data_race(READ_ONCE(SHMEM_I(file_inode(file))->seals));
 #ifdef CONFIG_HUGETLBFS
 	if (file_inode(file)->i_sb->s_magic == HUGETLBFS_MAGIC)
+		/* likewise */
 		return data_race(READ_ONCE(HUGETLBFS_I(file_inode(file))->seals));
 #endif
 	return -EMEDIUMTYPE;

@@ -110,25 +110,6 @@ void kdbus_queue_forget(struct kdbus_conn *conn, u32 user)
 	spin_unlock(&conn->lock);
 }
 
-/* Get the quota of a user and lock the receiver; NULL, and no lock, without memory. */
-static struct kdbus_quota *kdbus_queue_lock_quota(struct kdbus_conn *conn, struct kdbus_user *user,
-						  gfp_t gfp)
-{
-	struct kdbus_quota *quota;
-
-	for (;;) {
-		quota = kdbus_queue_quota(&conn->queue, user, gfp);
-		if (!quota)
-			return NULL;
-		spin_lock(&conn->lock);
-		/* see kdbus_queue_retire() */
-		if (likely(!conn->dead && !READ_ONCE(user->ended)) ||
-		    xa_load(&conn->queue.quotas, user->id) == quota)
-			return quota;
-		spin_unlock(&conn->lock);
-	}
-}
-
 static int kdbus_queue_charge(struct kdbus_conn *conn, const struct kdbus_queue_entry *entry)
 {
 	size_t half = conn->pool->size / 2, size = entry->size, share;
@@ -186,6 +167,30 @@ static void kdbus_queue_entry_drop(struct kdbus_queue_entry *entry)
 	kdbus_queue_entry_free(entry);
 }
 
+/* Charge an entry and get it space; -ESTALE if its quota was forgotten meanwhile. */
+static int kdbus_queue_claim(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
+			     const struct kdbus_user *user)
+{
+	int ret;
+
+	lockdep_assert_held(&conn->lock);
+
+	/* see kdbus_queue_retire() */
+	if (unlikely(conn->dead || READ_ONCE(user->ended)) &&
+	    xa_load(&conn->queue.quotas, user->id) != entry->quota)
+		return -ESTALE;
+
+	ret = conn->dead ? -ECONNRESET : kdbus_queue_charge(conn, entry);
+	if (ret < 0) {
+		kdbus_queue_retire(conn, entry->quota);
+		return ret;
+	}
+	ret = kdbus_slice_reserve(entry->slice, conn->pool, entry->size, KDBUS_SLICE_KERNEL);
+	if (ret < 0)
+		kdbus_queue_uncharge(conn, entry);
+	return ret;
+}
+
 static struct kdbus_queue_entry *kdbus_queue_allocate(struct kdbus_conn *conn,
 						      struct kdbus_user *user, size_t size,
 						      struct kdbus_files *files, gfp_t gfp)
@@ -205,18 +210,14 @@ static struct kdbus_queue_entry *kdbus_queue_allocate(struct kdbus_conn *conn,
 		.n_fds = files ? files->n_fds : 0,
 	};
 
-	entry->quota = kdbus_queue_lock_quota(conn, user, gfp);
-	if (!entry->quota)
-		goto err_free;
-	ret = conn->dead ? -ECONNRESET : kdbus_queue_charge(conn, entry);
-	if (ret == 0) {
-		ret = kdbus_slice_reserve(slice, conn->pool, size, KDBUS_SLICE_KERNEL);
-		if (ret < 0)
-			kdbus_queue_uncharge(conn, entry);
-	} else {
-		kdbus_queue_retire(conn, entry->quota);
-	}
-	spin_unlock(&conn->lock);
+	do {
+		entry->quota = kdbus_queue_quota(&conn->queue, user, gfp);
+		if (!entry->quota)
+			goto err_free;
+		spin_lock(&conn->lock);
+		ret = kdbus_queue_claim(conn, entry, user);
+		spin_unlock(&conn->lock);
+	} while (ret == -ESTALE);
 	if (ret < 0)
 		goto err_free;
 
