@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "../wire/hex.hpp"
+
 namespace kdbus::detail {
 
 namespace {
@@ -20,26 +22,15 @@ std::pair<std::string_view, std::string_view> split_word(std::string_view text) 
     return {text.substr(0, word_end), rest};
 }
 
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 std::optional<std::string> decode_hex(std::string_view hex) {
     if (hex.size() % 2 != 0)
         return std::nullopt;
     std::string bytes;
     for (std::size_t i = 0; i < hex.size(); i += 2) {
-        const int high = hex_digit(hex[i]);
-        const int low = hex_digit(hex[i + 1]);
-        if (high < 0 || low < 0)
+        const auto high = wire::hex_digit(hex[i]), low = wire::hex_digit(hex[i + 1]);
+        if (!high || !low)
             return std::nullopt;
-        bytes.push_back(static_cast<char>(high << 4 | low));
+        bytes.push_back(static_cast<char>(*high << 4 | *low));
     }
     return bytes;
 }

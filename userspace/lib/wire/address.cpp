@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "hex.hpp"
+
 namespace kdbus::wire {
 
 namespace {
@@ -11,16 +13,6 @@ namespace {
 constexpr bool needs_no_escape(char c) noexcept {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
            std::string_view("-_/.\\*").find(c) != std::string_view::npos;
-}
-
-std::optional<unsigned> hex_digit(char c) noexcept {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return std::nullopt;
 }
 
 std::optional<std::string> unescape(std::string_view text) {
