@@ -22,6 +22,17 @@
 
 namespace kdbus {
 
+namespace detail {
+/// A property's value as it travels; a variant in one of its own.
+template <class T>
+Variant to_variant(const T& value) {
+    if constexpr (std::same_as<T, Variant>)
+        return Variant::nested(value);
+    else
+        return Variant(value);
+}
+} // namespace detail
+
 /// A method call being answered: what the library passes to a type-erased method.
 class KDBUS_EXPORT Invocation {
 public:
@@ -247,18 +258,11 @@ private:
                 auto value = getter();
                 if (!value)
                     return std::move(value).error();
-                return to_variant(*value);
+                return detail::to_variant(*value);
             } else {
-                return to_variant(getter());
+                return detail::to_variant(getter());
             }
         };
-    }
-    template <class T>
-    static Variant to_variant(const T& value) {
-        if constexpr (std::same_as<T, Variant>)
-            return Variant::nested(value);
-        else
-            return Variant(value);
     }
     template <class Set>
     static Setter erase_setter(Set setter) {

@@ -166,7 +166,7 @@ protected:
             method(properties_interface, "Set"),
             [&](const Method& method, const auto& wire) {
                 return detail::outputs<>(
-                    connection_->call(method, interface_, name, to_variant(wire)));
+                    connection_->call(method, interface_, name, detail::to_variant(wire)));
             },
             value);
     }
@@ -179,7 +179,7 @@ protected:
             method(properties_interface, "Set"),
             [&](const Method& method, const auto& wire) {
                 return connection_->call_async(method, decoded<>(std::move(callback)), interface_,
-                                               name, to_variant(wire));
+                                               name, detail::to_variant(wire));
             },
             value);
     }
@@ -231,14 +231,6 @@ private:
         return [callback = std::move(callback)](Result<Message> reply) mutable {
             callback(detail::outputs<Out...>(reply));
         };
-    }
-
-    template <class T>
-    static Variant to_variant(const T& value) {
-        if constexpr (std::same_as<T, Variant>)
-            return Variant::nested(value);
-        else
-            return Variant(value);
     }
 
     template <class T>
