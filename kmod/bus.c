@@ -451,8 +451,7 @@ static void kdbus_list_conn(struct kdbus_list *list, const struct kdbus_conn *vi
 		info->items[0].size = offsetof(struct kdbus_item, data) + payload;
 		info->items[0].type = KDBUS_ITEM_OWNED_NAME;
 		info->items[0].name.flags = owner->flags;
-		unsafe_memcpy(info->items[0].name.name, owner->name->name, owner->name->len + 1,
-			      /* the name extends the item, which was pushed with room for it */);
+		memcpy(info->items[0].name.name, owner->name->name, owner->name->len + 1);
 	}
 
 	if (!named && flags & KDBUS_LIST_UNIQUE)

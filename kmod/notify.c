@@ -110,8 +110,7 @@ void kdbus_notify_name(struct kdbus_bus *bus, u64 type, u64 old_id, u64 old_flag
 	event->item.name_change.old_id.flags = old_flags;
 	event->item.name_change.new_id.id = new_id;
 	event->item.name_change.new_id.flags = new_flags;
-	unsafe_memcpy(event->item.name_change.name, name, len,
-		      /* the name extends the item, which was allocated with room for it */);
+	memcpy(event->item.name_change.name, name, len);
 	kdbus_event_record(bus, event);
 }
 

@@ -55,6 +55,20 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
+/*
+ * An array of any length. Programs may put structures behind one that ends in
+ * it; the kernel's own checks of bounds take [0] at its word.
+ */
+#ifdef __KERNEL__
+#define __KDBUS_DECLARE_FLEX_ARRAY(type, name)	\
+	struct {				\
+		struct { } __empty_ ## name;	\
+		type name[];			\
+	}
+#else
+#define __KDBUS_DECLARE_FLEX_ARRAY(type, name)	type name[0]
+#endif
+
 #define KDBUS_IOCTL_MAGIC		0x95
 
 /* kdbus_msg.src_id of notifications, which the kernel itself sends. */
@@ -88,7 +102,7 @@ struct kdbus_notify_id_change {
 struct kdbus_notify_name_change {
 	struct kdbus_notify_id_change old_id;
 	struct kdbus_notify_id_change new_id;
-	char name[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(char, name);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -143,7 +157,7 @@ struct kdbus_pids {
  */
 struct kdbus_caps {
 	__u32 last_cap;
-	__u32 caps[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(__u32, caps);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -209,7 +223,7 @@ struct kdbus_bloom_parameter {
  */
 struct kdbus_bloom_filter {
 	__u64 generation;
-	__u64 data[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(__u64, data);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -240,7 +254,7 @@ struct kdbus_memfd {
  */
 struct kdbus_name {
 	__u64 flags;
-	char name[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(char, name);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -499,10 +513,10 @@ struct kdbus_item {
 	__u64 size;
 	__u64 type;
 	union {
-		__u8 data[0];
-		__u32 data32[0];
-		__u64 data64[0];
-		char str[0];
+		__KDBUS_DECLARE_FLEX_ARRAY(__u8, data);
+		__KDBUS_DECLARE_FLEX_ARRAY(__u32, data32);
+		__KDBUS_DECLARE_FLEX_ARRAY(__u64, data64);
+		__KDBUS_DECLARE_FLEX_ARRAY(char, str);
 
 		__u64 id;
 		struct kdbus_vec vec;
@@ -515,7 +529,7 @@ struct kdbus_item {
 		struct kdbus_bloom_parameter bloom_parameter;
 		struct kdbus_bloom_filter bloom_filter;
 		struct kdbus_memfd memfd;
-		int fds[0];
+		__KDBUS_DECLARE_FLEX_ARRAY(int, fds);
 		struct kdbus_notify_name_change name_change;
 		struct kdbus_notify_id_change id_change;
 		struct kdbus_policy_access policy_access;
@@ -583,7 +597,7 @@ struct kdbus_msg {
 		__u64 timeout_ns;
 		__u64 cookie_reply;
 	};
-	struct kdbus_item items[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(struct kdbus_item, items);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -626,7 +640,7 @@ struct kdbus_cmd_send {
 	__u64 return_flags;
 	__u64 msg_address;
 	struct kdbus_msg_info reply;
-	struct kdbus_item items[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(struct kdbus_item, items);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -679,7 +693,7 @@ struct kdbus_cmd_recv {
 	__s64 priority;
 	__u64 dropped_msgs;
 	struct kdbus_msg_info msg;
-	struct kdbus_item items[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(struct kdbus_item, items);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -696,7 +710,7 @@ struct kdbus_cmd_free {
 	__u64 flags;
 	__u64 return_flags;
 	__u64 offset;
-	struct kdbus_item items[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(struct kdbus_item, items);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -760,7 +774,7 @@ struct kdbus_cmd_hello {
 	__u64 offset;
 	__u64 items_size;
 	__u8 id128[16];
-	struct kdbus_item items[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(struct kdbus_item, items);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -778,7 +792,7 @@ struct kdbus_info {
 	__u64 size;
 	__u64 id;
 	__u64 flags;
-	struct kdbus_item items[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(struct kdbus_item, items);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -816,7 +830,7 @@ struct kdbus_cmd_list {
 	__u64 return_flags;
 	__u64 offset;
 	__u64 list_size;
-	struct kdbus_item items[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(struct kdbus_item, items);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -842,7 +856,7 @@ struct kdbus_cmd_info {
 	__u64 attach_flags;
 	__u64 offset;
 	__u64 info_size;
-	struct kdbus_item items[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(struct kdbus_item, items);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -870,7 +884,7 @@ struct kdbus_cmd_match {
 	__u64 flags;
 	__u64 return_flags;
 	__u64 cookie;
-	struct kdbus_item items[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(struct kdbus_item, items);
 } __attribute__((__aligned__(8)));
 
 /**
@@ -927,7 +941,7 @@ struct kdbus_cmd {
 	__u64 size;
 	__u64 flags;
 	__u64 return_flags;
-	struct kdbus_item items[0];
+	__KDBUS_DECLARE_FLEX_ARRAY(struct kdbus_item, items);
 } __attribute__((__aligned__(8)));
 
 /*
