@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // One program, whatever carries its messages: every case gives the same results on the kernel's bus
 // (in a guest), on dbus-daemon, on dbus-broker and from peer to peer.
-#include "test-buses.hpp"
+#include "transports.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -14,7 +14,6 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
-#include <functional>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -27,72 +26,9 @@ namespace abi = kdbus::abi;
 namespace error_names = kdbus::error_names;
 using namespace std::chrono_literals;
 
-#ifdef KDBUS_TEST_KERNEL
-#define ALL_BUSES KernelBus
-#define BUSES_WITH_NAMES KernelBus
-#else
-#define ALL_BUSES DaemonBus, BrokerBus, PeerPair
-#define BUSES_WITH_NAMES DaemonBus, BrokerBus
-#endif
-
 namespace {
 
-constexpr const char* path = "/org/example/Test";
-constexpr const char* interface_name = "org.example.Test";
-constexpr const char* service_name = "org.example.Service";
 constexpr const char* properties = "org.freedesktop.DBus.Properties";
-
-kdbus::Method method(std::string_view member, std::string_view interface = interface_name) {
-    return {service_name, path, interface, member};
-}
-
-/// Processes until something is so, or for ten seconds.
-template <class Condition>
-bool process_until(kdbus::Connection& connection, Condition condition) {
-    const auto end = std::chrono::steady_clock::now() + 10s;
-    while (!condition() && std::chrono::steady_clock::now() < end)
-        connection.wait(100ms).value();
-    return condition();
-}
-
-/// Whether nothing that the caller notices happens for a while.
-template <class Condition>
-bool stays(kdbus::Connection& connection, Condition condition) {
-    const auto end = std::chrono::steady_clock::now() + 50ms;
-    while (condition() && std::chrono::steady_clock::now() < end)
-        connection.wait(10ms).value();
-    return condition();
-}
-
-/// A service in a thread of its own, until it is destroyed.
-class Service {
-public:
-    using Define = std::function<void(kdbus::Connection&, kdbus::Interface&)>;
-
-    template <class Bus>
-    Service(Bus& bus, const Define& define) : connection_(bus.connect()) {
-        kdbus::Interface interface(interface_name);
-        define(connection_, interface);
-        object_ = connection_.add_object(path, std::move(interface)).value();
-        if constexpr (Bus::is_bus)
-            connection_.request_name(service_name).value();
-        thread_ = std::thread([this] {
-            while (!stop_)
-                if (!connection_.wait(20ms))
-                    break;
-        });
-    }
-    ~Service() {
-        stop_ = true;
-        thread_.join();
-    }
-
-private:
-    kdbus::Connection connection_;
-    kdbus::Slot object_;
-    std::atomic<bool> stop_ = false;
-    std::thread thread_;
-};
 
 std::size_t open_descriptors() {
     const std::filesystem::directory_iterator all("/proc/self/fd");

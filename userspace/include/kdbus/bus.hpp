@@ -3,6 +3,7 @@
 #define KDBUS_BUS_HPP
 
 #include <kdbus/arguments.hpp>
+#include <kdbus/coroutine.hpp>
 #include <kdbus/export.hpp>
 #include <kdbus/handler.hpp>
 #include <kdbus/interface.hpp>
@@ -10,6 +11,7 @@
 #include <kdbus/responder.hpp>
 #include <kdbus/result.hpp>
 #include <kdbus/slot.hpp>
+#include <kdbus/task.hpp>
 #include <kdbus/wire/match.hpp>
 
 #include <linux/kdbus.h>
@@ -20,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -73,6 +76,11 @@ struct Method {
     std::span<const int> fds = {};
     /// Lower values are more urgent, for receivers that care.
     std::int64_t priority = 0;
+    /// Ends the wait for the answer with the error System.Error.ECANCELED; the service does not
+    /// learn of it. A blocking call can be stopped by any thread. A stop of other calls must be
+    /// requested by the connection's thread, and takes effect with the next process(), which
+    /// timeout() then asks for.
+    std::stop_token stop = {};
 };
 
 /// A signal to emit. Views, as above.
@@ -196,6 +204,46 @@ public:
             args...);
     }
 
+    /// Calls a method from a coroutine: `co_await bus.co_call(...)` gives a Result<Message>. The
+    /// call is made right away, before it is awaited.
+    template <class... A>
+    [[nodiscard]] AsyncCall co_call(const Method& method, const A&... args) {
+        return AsyncCall([&](ReplyCallback callback) {
+            return call_async(method, std::move(callback), args...);
+        });
+    }
+
+    // ---- coroutines -------------------------------------------------------------------------
+
+    /// Runs a task: now until it waits for the first time, then from within process(), until it
+    /// ends, the slot is destroyed, or the connection ends to be. What the task throws leaves
+    /// spawn() or process(). What it owns is destroyed with it; a task that destroys its own slot
+    /// ends where it waits next.
+    [[nodiscard]] Slot spawn(Task<void> task);
+
+    /// Runs a task as run() does, until it ends, and returns its result: Result<T>, for a T that is
+    /// a Result that itself. Other things are processed meanwhile. Throws what the task throws.
+    /// Fails, and ends the task, if the connection ends and the task goes on waiting.
+    template <class T>
+    detail::TaskResult<T> run(Task<T> task) {
+        std::optional<detail::TaskResult<T>> result;
+        const Slot slot = spawn(detail::keep_result(std::move(task), result));
+        while (!result)
+            if (auto done = wait(); !done && !result)
+                return std::move(done).error();
+        return *std::move(result);
+    }
+
+    /// Waits in a coroutine: `co_await bus.co_sleep(...)` gives a Result<void>. Fails with
+    /// System.Error.ECANCELED if @p stop says so, see Method::stop, and with NoReply if the
+    /// connection ends.
+    [[nodiscard]] AsyncSleep co_sleep(std::chrono::nanoseconds duration,
+                                      const std::stop_token& stop = {}) {
+        return AsyncSleep([&](ReplyCallback callback) {
+            return start_timer(duration, stop, std::move(callback));
+        });
+    }
+
     // ---- serving ----------------------------------------------------------------------------
 
     /// Exports an interface of the object at @p path, until the slot is destroyed. One object may
@@ -237,6 +285,8 @@ public:
         return subscribe_raw(rule, [handler = std::move(handler)](const Message& message) mutable {
             using P = detail::ParametersOf<Handler>;
             static_assert(!P::wants_responder, "signals are not answered");
+            static_assert(!detail::is_task<typename detail::Callable<Handler>::Return>,
+                          "a coroutine takes signals from signals()");
             if constexpr (P::wants_message && std::tuple_size_v<typename P::Values> == 0) {
                 handler(message);
             } else {
@@ -245,6 +295,17 @@ public:
                 if (values)
                     detail::call_handler(handler, message, nullptr, std::move(*values));
             }
+        });
+    }
+
+    /// Subscribes to the signals that match a rule, for a coroutine to wait for one by one. Their
+    /// arguments must have the types @p T, none of which may be a view. While nobody waits, up to
+    /// @p limit signals are kept. Fails as subscribe() does.
+    template <class... T>
+    [[nodiscard]] Result<SignalStream<T...>> signals(std::string_view rule,
+                                                     std::size_t limit = 1024) {
+        return SignalStream<T...>::make(limit, [&](SignalHandler handler, EndHandler ended) {
+            return subscribe_raw(rule, std::move(handler), std::move(ended));
         });
     }
 
@@ -297,6 +358,7 @@ private:
     friend class detail::ConnectionCore;
     using ReplyCallback = std::move_only_function<void(Result<Message>)>;
     using SignalHandler = std::move_only_function<void(const Message&)>;
+    using EndHandler = std::move_only_function<void()>;
 
     explicit Connection(std::shared_ptr<detail::ConnectionCore> core) noexcept;
     Result<Message> call_raw(const Method& method, const detail::ArgumentsRef& args);
@@ -305,7 +367,9 @@ private:
     Result<void> call_no_reply_raw(const Method& method, const detail::ArgumentsRef& args);
     Result<void> emit_raw(std::string_view destination, const Signal& signal,
                           const detail::ArgumentsRef& args);
-    Result<Slot> subscribe_raw(std::string_view rule, SignalHandler handler);
+    Result<Slot> subscribe_raw(std::string_view rule, SignalHandler handler, EndHandler ended = {});
+    Result<Slot> start_timer(std::chrono::nanoseconds duration, const std::stop_token& stop,
+                             ReplyCallback callback);
 
     std::shared_ptr<detail::ConnectionCore> core_;
 };

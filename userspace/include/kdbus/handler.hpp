@@ -5,6 +5,7 @@
 #include <kdbus/message.hpp>
 #include <kdbus/responder.hpp>
 #include <kdbus/result.hpp>
+#include <kdbus/task.hpp>
 
 #include <concepts>
 #include <functional>
@@ -86,9 +87,29 @@ struct Output<Result<R>> : Output<R> {
 };
 
 template <class R>
+struct Output<Task<R>> : Output<R> {};
+
+template <class R>
 inline constexpr bool is_result = false;
 template <class R>
 inline constexpr bool is_result<Result<R>> = true;
+
+/// Answers with a handler's result.
+template <class T>
+void send_result(Responder& responder, const T& value) {
+    responder.send(value);
+}
+template <class... T>
+void send_result(Responder& responder, const std::tuple<T...>& values) {
+    std::apply([&](const auto&... value) { responder.send(value...); }, values);
+}
+template <class R>
+void send_result(Responder& responder, const Result<R>& result) {
+    if constexpr (std::is_void_v<R>)
+        responder.send();
+    else
+        send_result(responder, *result);
+}
 
 /// Calls a handler with the arguments of @p message, and with the message or a responder if it
 /// wants them.

@@ -7,6 +7,7 @@
 #include <kdbus/message.hpp>
 #include <kdbus/responder.hpp>
 #include <kdbus/result.hpp>
+#include <kdbus/task.hpp>
 
 #include <concepts>
 #include <functional>
@@ -36,7 +37,7 @@ Variant to_variant(const T& value) {
 /// A method call being answered: what the library passes to a type-erased method.
 class KDBUS_EXPORT Invocation {
 public:
-    Invocation(const Message& call, wire::Writer& reply,
+    Invocation(Message& call, wire::Writer& reply,
                std::weak_ptr<detail::ConnectionCore> core) noexcept
         : call_(call), reply_(reply), core_(std::move(core)) {}
 
@@ -49,9 +50,13 @@ public:
         return Responder(core_, call_);
     }
     [[nodiscard]] bool deferred() const noexcept { return deferred_; }
+    /// Hands the call over to somebody who needs it for longer; only after defer().
+    [[nodiscard]] Message take_call() noexcept { return std::move(call_); }
+    /// Runs a task for as long as the connection lives, as Connection::spawn() does.
+    void spawn(Task<void> task);
 
 private:
-    const Message& call_;
+    Message& call_;
     wire::Writer& reply_;
     std::weak_ptr<detail::ConnectionCore> core_;
     bool deferred_ = false;
@@ -93,7 +98,9 @@ struct PropertyOptions {
 ///
 /// A method's parameters are the call's arguments, preceded by a `const Message&` (the call) and a
 /// Responder (for a late answer), if wanted. It returns nothing, one value, several in a
-/// std::tuple, or a Result of these. What it throws becomes an error reply: an Exception its own
+/// std::tuple, a Result of these, or a Task of any of these: then it may be a coroutine, and the
+/// call and what views point to stay until that ends, which it does with the connection at the
+/// latest. What it throws becomes an error reply: an Exception its own
 /// error, a std::system_error the error of its errno, any other std::exception Failed with its
 /// text. Arguments of type std::string_view and std::span point into the call and are gone when the
 /// handler returns.
@@ -135,12 +142,24 @@ public:
         static_assert(!P::wants_responder || std::is_void_v<R>,
                       "a method with a Responder answers through it and returns nothing");
         // A deferred answer may have any type: introspection cannot tell from the handler's.
-        return add_method(
-            std::move(name), std::string(P::signature), std::string(detail::Output<R>::signature),
-            [handler = std::move(handler)](Invocation& invocation) mutable {
-                return invoke(handler, invocation);
-            },
-            std::move(options));
+        std::string in(P::signature), out(detail::Output<R>::signature);
+        if constexpr (detail::is_task<R>) {
+            static_assert(!P::wants_responder, "a method that returns a task answers with that");
+            // A coroutine may outlive the interface, but not the lambda that it is.
+            return add_method(
+                std::move(name), std::move(in), std::move(out),
+                [handler = std::make_shared<F>(std::move(handler))](Invocation& invocation) {
+                    return start(handler, invocation);
+                },
+                std::move(options));
+        } else {
+            return add_method(
+                std::move(name), std::move(in), std::move(out),
+                [handler = std::move(handler)](Invocation& invocation) mutable {
+                    return invoke(handler, invocation);
+                },
+                std::move(options));
+        }
     }
     /// Same for a handler with a Responder, whose results have these types.
     template <class... Out, class F>
@@ -240,6 +259,46 @@ private:
                 detail::Output<R>::write(invocation.reply(), result);
         }
         return {};
+    }
+
+    template <class F>
+    static Result<void> start(const std::shared_ptr<F>& handler, Invocation& invocation) {
+        auto values = detail::read_values(
+            invocation.call(), std::type_identity<typename detail::ParametersOf<F>::Values>{});
+        if (!values)
+            return std::move(values).error();
+        Responder responder = invocation.defer();
+        invocation.spawn(
+            serve(handler, invocation.take_call(), std::move(responder), *std::move(values)));
+        return {};
+    }
+    /// Answers with what a task of the application's returns or throws.
+    template <class F, class Values>
+    static Task<void> serve(std::shared_ptr<F> handler, Message call, Responder responder,
+                            Values values) {
+        std::optional<Error> error;
+        try {
+            auto task = detail::call_handler(*handler, call, nullptr, std::move(values));
+            using R = typename decltype(task)::value_type;
+            if constexpr (std::is_void_v<R>) {
+                co_await std::move(task);
+                responder.send();
+            } else {
+                auto result = co_await std::move(task);
+                if constexpr (detail::is_result<R>) {
+                    if (result)
+                        detail::send_result(responder, result);
+                    else
+                        error = std::move(result).error();
+                } else {
+                    detail::send_result(responder, result);
+                }
+            }
+        } catch (...) {
+            error = Error::from_current_exception();
+        }
+        if (error)
+            responder.fail(*error);
     }
 
     template <class Get>

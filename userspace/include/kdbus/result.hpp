@@ -23,6 +23,10 @@ struct KDBUS_EXPORT Error {
     /// The error for an errno value or std::error_code (dbus-on-kdbus.md 6.3); @p what was tried.
     [[nodiscard]] static Error from_errno(int value, std::string_view what);
     [[nodiscard]] static Error from_code(std::error_code code, std::string_view what);
+    /// The error for the exception being handled: an Exception's own, that of a std::system_error's
+    /// code, NoMemory, or Failed with the text of any other std::exception. Within a catch block
+    /// only.
+    [[nodiscard]] static Error from_current_exception();
 
     friend bool operator==(const Error&, const Error&) = default;
 };
@@ -34,6 +38,9 @@ inline constexpr const char* no_memory = "org.freedesktop.DBus.Error.NoMemory";
 inline constexpr const char* service_unknown = "org.freedesktop.DBus.Error.ServiceUnknown";
 inline constexpr const char* name_has_no_owner = "org.freedesktop.DBus.Error.NameHasNoOwner";
 inline constexpr const char* no_reply = "org.freedesktop.DBus.Error.NoReply";
+/// Not of the specification, but what an errno becomes (dbus-on-kdbus.md 6.3): cancelled by a
+/// std::stop_token.
+inline constexpr const char* cancelled = "System.Error.ECANCELED";
 inline constexpr const char* bad_address = "org.freedesktop.DBus.Error.BadAddress";
 inline constexpr const char* not_supported = "org.freedesktop.DBus.Error.NotSupported";
 inline constexpr const char* limits_exceeded = "org.freedesktop.DBus.Error.LimitsExceeded";

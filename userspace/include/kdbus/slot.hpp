@@ -15,11 +15,11 @@ class ConnectionCore;
 }
 
 /// Something a connection does for us until this object is destroyed: an exported interface, a
-/// subscription, an open call. May outlive the connection. May be destroyed from within its own
-/// handler. Belongs to the connection's thread.
+/// subscription, an open call, a task. May outlive the connection. May be destroyed from within its
+/// own handler. Belongs to the connection's thread.
 class KDBUS_EXPORT Slot {
 public:
-    enum class Kind : std::uint8_t { object, subscription, call };
+    enum class Kind : std::uint8_t { object, subscription, call, task };
 
     Slot() noexcept = default;
     Slot(std::weak_ptr<detail::ConnectionCore> core, Kind kind, std::uint64_t id) noexcept

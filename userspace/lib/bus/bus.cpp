@@ -156,8 +156,18 @@ Result<void> Connection::emit_raw(std::string_view destination, const Signal& si
     return core_->emit(destination, signal, args);
 }
 
-Result<Slot> Connection::subscribe_raw(std::string_view rule, SignalHandler handler) {
-    return core_->subscribe(rule, std::move(handler));
+Result<Slot> Connection::subscribe_raw(std::string_view rule, SignalHandler handler,
+                                       EndHandler ended) {
+    return core_->subscribe(rule, std::move(handler), std::move(ended));
+}
+
+Result<Slot> Connection::start_timer(std::chrono::nanoseconds duration, const std::stop_token& stop,
+                                     ReplyCallback callback) {
+    return core_->start_timer(duration, stop, std::move(callback));
+}
+
+Slot Connection::spawn(Task<void> task) {
+    return core_->spawn(std::move(task));
 }
 
 Result<NameState> Connection::request_name(std::string_view name, NameFlags flags) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "core.hpp"
 
+#include "cancellation.hpp"
 #include "wait.hpp"
 
 #include <kdbus/abi/send.hpp>
@@ -40,6 +41,11 @@ ConnectionCore::ConnectionCore(std::unique_ptr<Transport> transport)
               // The property is set whether or not somebody can be told.
               (void)emit_properties_changed(path, interface, std::span(&property, 1));
           }) {}
+
+ConnectionCore::~ConnectionCore() {
+    // What tasks own may lead back here.
+    std::exchange(tasks_, {}).clear();
+}
 
 std::uint64_t ConnectionCore::next_serial() noexcept {
     // 32 bits, for D-Bus 1 peers; 0 is no serial.
@@ -110,8 +116,14 @@ Result<Message> ConnectionCore::call(const Method& method, const ArgumentsRef& a
         return std::move(good).error();
     if (!transport_->peer_to_peer() && is_own_name(method.destination))
         return Error{error_names::failed, "A blocking call to oneself would never be answered"};
+    if (method.stop.stop_requested())
+        return cancelled("The call");
+    std::optional<CancelFd> cancel;
+    if (auto made = CancelFd::make(method.stop, cancel); !made)
+        return std::move(made).error();
     return with_message(call_header(method), args, method.fds,
                         [&](Outgoing& outgoing) -> Result<Message> {
+                            outgoing.cancel_fd = cancel ? cancel->get() : -1;
                             outgoing.deadline_ns = abi::deadline_after(method.timeout);
                             outgoing.priority = method.priority;
                             auto reply = transport_->call(outgoing);
@@ -128,20 +140,41 @@ Result<Slot> ConnectionCore::call_async(const Method& method, ReplyCallback call
                                         const ArgumentsRef& args) {
     if (auto good = check_destination(method); !good)
         return std::move(good).error();
+    if (method.stop.stop_requested())
+        return cancelled("The call");
     const wire::Message header = call_header(method);
     return with_message(header, args, method.fds, [&](Outgoing& outgoing) -> Result<Slot> {
         outgoing.deadline_ns = abi::deadline_after(method.timeout);
         outgoing.priority = method.priority;
         // Noted first: running out of memory after the call is out would lose the answer.
-        pending_.emplace(header.serial, PendingCall{std::move(callback), outgoing.deadline_ns});
-        deadlines_.emplace(outgoing.deadline_ns, header.serial);
-        auto sent = transport_->send(outgoing);
-        if (!sent) {
-            (void)take_pending(header.serial);
+        Slot slot =
+            add_pending(header.serial, std::move(callback), outgoing.deadline_ns, method.stop);
+        if (auto sent = transport_->send(outgoing); !sent)
             return std::move(sent).error();
-        }
-        return Slot(weak_from_this(), Slot::Kind::call, header.serial);
+        return slot;
     });
+}
+
+Result<Slot> ConnectionCore::start_timer(std::chrono::nanoseconds duration,
+                                         const std::stop_token& stop, ReplyCallback callback) {
+    if (stop.stop_requested())
+        return cancelled("The wait");
+    const std::uint64_t serial = next_serial();
+    Slot slot = add_pending(serial, std::move(callback), abi::deadline_after(duration), stop);
+    pending_.at(serial).timer = true;
+    return slot;
+}
+
+Slot ConnectionCore::spawn(Task<void> task) {
+    const auto alive = shared_from_this(); // the task may destroy the connection
+    const std::uint64_t id = ++last_id_;
+    const auto strand = std::make_shared<Strand>([weak = weak_from_this(), id] {
+        if (const auto core = weak.lock())
+            core->tasks_.erase(id);
+    });
+    tasks_.emplace(id, strand);
+    strand->start(std::move(task));
+    return Slot(weak_from_this(), Slot::Kind::task, id);
 }
 
 Result<void> ConnectionCore::call_no_reply(const Method& method, const ArgumentsRef& args) {
@@ -249,7 +282,8 @@ Result<void> ConnectionCore::emit_properties_changed(std::string_view path,
                 ArgumentsRef(write));
 }
 
-Result<Slot> ConnectionCore::subscribe(std::string_view text, SignalHandler handler) {
+Result<Slot> ConnectionCore::subscribe(std::string_view text, SignalHandler handler,
+                                       EndHandler ended) {
     auto rule = wire::MatchRule::parse(text, wire::MatchSyntax::extended);
     if (!rule) {
         const bool too_long = rule.error() == wire::make_error_code(wire::Errc::match_rule_limit);
@@ -265,8 +299,8 @@ Result<Slot> ConnectionCore::subscribe(std::string_view text, SignalHandler hand
             return std::move(added).error();
         rules_.emplace(key, InstalledRule{.cookie = id, .users = 1});
     }
-    subscriptions_.emplace(id, std::make_shared<Subscription>(
-                                   Subscription{std::move(*rule), key, std::move(handler)}));
+    subscriptions_.emplace(id, std::make_shared<Subscription>(Subscription{
+                                   std::move(*rule), key, std::move(handler), std::move(ended)}));
     return Slot(weak_from_this(), Slot::Kind::subscription, id);
 }
 
@@ -292,6 +326,10 @@ void ConnectionCore::remove(Slot::Kind kind, std::uint64_t id) noexcept {
     case Slot::Kind::call:
         (void)take_pending(id);
         break;
+    case Slot::Kind::task:
+        if (const auto node = tasks_.extract(id))
+            node.mapped()->give_up();
+        break;
     case Slot::Kind::subscription: {
         const auto node = subscriptions_.extract(id);
         if (node.empty())
@@ -304,6 +342,31 @@ void ConnectionCore::remove(Slot::Kind kind, std::uint64_t id) noexcept {
         break;
     }
     }
+}
+
+Slot ConnectionCore::add_pending(std::uint64_t serial, ReplyCallback callback,
+                                 std::uint64_t deadline_ns, const std::stop_token& stop) {
+    PendingCall& call = pending_[serial];
+    Slot slot(weak_from_this(), Slot::Kind::call, serial);
+    call.callback = std::move(callback);
+    call.deadline_ns = deadline_ns;
+    deadlines_.emplace(deadline_ns, serial);
+    if (stop.stop_possible())
+        call.stop.emplace(stop, Cancel{this, serial});
+    return slot;
+}
+
+void ConnectionCore::cancel(std::uint64_t serial) noexcept {
+    const auto found = pending_.find(serial);
+    if (found == pending_.end())
+        return;
+    PendingCall& call = found->second;
+    call.cancelled = true;
+    // Reuses the memory: this must not fail.
+    auto deadline = deadlines_.extract({call.deadline_ns, serial});
+    call.deadline_ns = 0;
+    deadline.value().first = 0;
+    deadlines_.insert(std::move(deadline));
 }
 
 std::optional<ConnectionCore::ReplyCallback>
@@ -322,22 +385,34 @@ bool ConnectionCore::expire_calls() {
     bool any = false;
     while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
         any = true;
-        if (auto callback = take_pending(deadlines_.begin()->second))
-            (*callback)(Error{error_names::no_reply, "No answer in time"});
+        const std::uint64_t serial = deadlines_.begin()->second;
+        const PendingCall& call = pending_.at(serial);
+        Error error = call.cancelled ? cancelled(call.timer ? "The wait" : "The call")
+                      : call.timer   ? Error{}
+                                     : Error{error_names::no_reply, "No answer in time"};
+        if (auto callback = take_pending(serial))
+            (*callback)(std::move(error));
     }
     return any;
 }
 
-void ConnectionCore::fail_all_calls(const Error& error) {
+void ConnectionCore::end() {
     while (!pending_.empty())
         if (auto callback = take_pending(pending_.begin()->first))
-            (*callback)(error);
+            (*callback)(Error{error_names::no_reply, "The connection has ended"});
+    for (auto next = subscriptions_.begin(); next != subscriptions_.end();) {
+        const std::uint64_t id = next->first;
+        const std::shared_ptr<Subscription> subscription = next->second;
+        if (auto ended = std::exchange(subscription->ended, {}))
+            ended();
+        next = subscriptions_.upper_bound(id);
+    }
 }
 
 void ConnectionCore::dispatch(Message message) {
     switch (message.type()) {
     case MessageType::method_call:
-        dispatch_call(message);
+        dispatch_call(std::move(message));
         break;
     case MessageType::method_return:
     case MessageType::error:
@@ -351,14 +426,15 @@ void ConnectionCore::dispatch(Message message) {
     }
 }
 
-void ConnectionCore::dispatch_call(const Message& message) {
+void ConnectionCore::dispatch_call(Message message) {
     auto body = buffers_.borrow();
     wire::Writer writer(*body, transport_->format());
     Invocation invocation(message, writer, weak_from_this());
     auto done = objects_.invoke(invocation);
-    const wire::Message& call = message.wire();
-    if (invocation.deferred() || !call.expects_reply())
+    // (A deferred call may have been taken away.)
+    if (invocation.deferred() || !message.wire().expects_reply())
         return;
+    const wire::Message& call = message.wire();
     if (done) {
         if (auto finished = writer.finish(); !finished)
             done = Error{error_names::failed,
@@ -424,7 +500,7 @@ Result<bool> ConnectionCore::process() {
         auto received = transport_->receive();
         if (!received) {
             if (received.error().name == error_names::disconnected)
-                fail_all_calls({error_names::no_reply, "The connection has ended"});
+                end();
             return std::move(received).error();
         }
         if (!*received)

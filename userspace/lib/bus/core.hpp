@@ -7,8 +7,10 @@
 #include "transport.hpp"
 
 #include <kdbus/bus.hpp>
+#include <kdbus/task.hpp>
 #include <kdbus/wire/match.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -16,6 +18,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -28,11 +31,14 @@ class ConnectionCore : public std::enable_shared_from_this<ConnectionCore> {
 public:
     using ReplyCallback = std::move_only_function<void(Result<Message>)>;
     using SignalHandler = std::move_only_function<void(const Message&)>;
+    using EndHandler = std::move_only_function<void()>;
 
     /// A Connection on a transport.
     static Connection make(std::unique_ptr<Transport> transport);
 
     explicit ConnectionCore(std::unique_ptr<Transport> transport);
+    ConnectionCore(const ConnectionCore&) = delete;
+    ~ConnectionCore();
 
     Transport& transport() noexcept { return *transport_; }
 
@@ -48,7 +54,13 @@ public:
     Result<Slot> add_object(std::string_view path, Interface interface);
     Result<void> emit_properties_changed(std::string_view path, std::string_view interface,
                                          std::span<const std::string_view> properties);
-    Result<Slot> subscribe(std::string_view rule, SignalHandler handler);
+    /// @p ended, if there is one, is called when no more signals can come.
+    Result<Slot> subscribe(std::string_view rule, SignalHandler handler, EndHandler ended);
+    /// Calls @p callback after that time with an error without a name; with another one if it is
+    /// cancelled or the connection ends.
+    Result<Slot> start_timer(std::chrono::nanoseconds duration, const std::stop_token& stop,
+                             ReplyCallback callback);
+    Slot spawn(Task<void> task);
     Result<NameState> request_name(std::string_view name, NameFlags flags);
     Result<void> release_name(std::string_view name);
     /// Ends what a slot stands for.
@@ -61,14 +73,24 @@ public:
     void stop() noexcept { stopped_ = running_; }
 
 private:
+    /// Makes a call fail as soon as process() is called.
+    struct Cancel {
+        ConnectionCore* core;
+        std::uint64_t serial;
+        void operator()() const noexcept { core->cancel(serial); }
+    };
     struct PendingCall {
         ReplyCallback callback;
-        std::uint64_t deadline_ns;
+        std::uint64_t deadline_ns = 0;
+        bool timer = false; ///< nothing but time is waited for
+        bool cancelled = false;
+        std::optional<std::stop_callback<Cancel>> stop = {};
     };
     struct Subscription {
         wire::MatchRule rule;
         std::string installed; ///< key in rules_
         SignalHandler handler;
+        EndHandler ended;
     };
     /// A rule known to the transport, shared by equal subscriptions.
     struct InstalledRule {
@@ -89,13 +111,17 @@ private:
     [[nodiscard]] bool is_own_name(std::string_view name);
 
     void dispatch(Message message);
-    void dispatch_call(const Message& message);
+    void dispatch_call(Message message);
     void dispatch_reply(Message message);
     void dispatch_signal(const Message& message);
+    Slot add_pending(std::uint64_t serial, ReplyCallback callback, std::uint64_t deadline_ns,
+                     const std::stop_token& stop);
+    void cancel(std::uint64_t serial) noexcept;
     std::optional<ReplyCallback> take_pending(std::uint64_t serial) noexcept;
     /// Fails calls whose deadline has passed. True if there were any.
     bool expire_calls();
-    void fail_all_calls(const Error& error);
+    /// Tells everybody who waits that the connection has ended.
+    void end();
 
     std::unique_ptr<Transport> transport_;
     BufferPool buffers_;
@@ -104,6 +130,7 @@ private:
     std::map<std::string, InstalledRule, std::less<>> rules_;
     std::unordered_map<std::uint64_t, PendingCall> pending_;
     std::set<std::pair<std::uint64_t, std::uint64_t>> deadlines_; ///< (deadline, serial)
+    std::unordered_map<std::uint64_t, std::shared_ptr<Strand>> tasks_;
     std::set<std::string, std::less<>> owned_names_; ///< as far as we know: they can be taken away
     std::uint64_t last_id_ = 0;
     std::uint32_t last_serial_ = 0;

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "core.hpp"
+
 #include <kdbus/interface.hpp>
 
 #include <utility>
 
 namespace kdbus {
+
+void Invocation::spawn(Task<void> task) {
+    if (const auto core = core_.lock())
+        core->spawn(std::move(task)).detach();
+}
 
 Interface& Interface::add_method(std::string name, std::string in_signature,
                                  std::string out_signature, MethodHandler handler,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "kernel_errors.hpp"
 
+#include "cancellation.hpp"
+
 #include <cerrno>
 #include <string>
 
@@ -41,6 +43,8 @@ Error send_error(int value, const wire::Message& message, bool disconnected) {
     case EREMOTEIO:
         return {error_names::no_reply,
                 destination + " answered with descriptors, which are not accepted here"};
+    case ECANCELED:
+        return cancelled("The call");
     case ECONNRESET:
         // The receiver was disconnecting, or ourselves (dbus-on-kdbus.md 12.12).
         if (disconnected)

@@ -6,14 +6,11 @@
 #include <kdbus/result.hpp>
 
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
-#include <new>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 namespace kdbus::detail {
@@ -67,16 +64,8 @@ template <class F>
 auto guarded(F&& call) -> decltype(call()) {
     try {
         return call();
-    } catch (const Exception& error) {
-        return error.error();
-    } catch (const std::system_error& error) {
-        return Error::from_code(error.code(), error.what());
-    } catch (const std::bad_alloc&) {
-        return Error{error_names::no_memory, "Out of memory"};
-    } catch (const std::exception& error) {
-        return Error{error_names::failed, error.what()};
     } catch (...) {
-        return Error{error_names::failed, "Unknown exception"};
+        return Error::from_current_exception();
     }
 }
 

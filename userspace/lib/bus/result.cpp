@@ -3,7 +3,10 @@
 #include <kdbus/wire/error.hpp>
 #include <kdbus/wire/error_names.hpp>
 
+#include <exception>
+#include <new>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace kdbus {
@@ -40,6 +43,22 @@ Error Error::from_code(std::error_code code, std::string_view what) {
     if (code.category() == std::generic_category() || code.category() == std::system_category())
         return {wire::error_name_from_errno(code.value()), describe(what, code)};
     return {error_names::failed, describe(what, code)};
+}
+
+Error Error::from_current_exception() {
+    try {
+        throw;
+    } catch (const Exception& error) {
+        return error.error();
+    } catch (const std::system_error& error) {
+        return from_code(error.code(), error.what());
+    } catch (const std::bad_alloc&) {
+        return {error_names::no_memory, "Out of memory"};
+    } catch (const std::exception& error) {
+        return {error_names::failed, error.what()};
+    } catch (...) {
+        return {error_names::failed, "Unknown exception"};
+    }
 }
 
 Exception::Exception(Error error)

@@ -210,8 +210,8 @@ Result<MessagePointer> SocketStream::parse(wire::Buffer bytes) {
     return data;
 }
 
-Result<void> SocketStream::wait(std::uint64_t until_ns) {
-    return wait_for(fd(), events(), std::min(until_ns, timeout_ns().value_or(until_ns)));
+Result<void> SocketStream::wait(std::uint64_t until_ns, int cancel_fd) {
+    return wait_for(fd(), events(), std::min(until_ns, timeout_ns().value_or(until_ns)), cancel_fd);
 }
 
 Error SocketStream::end(std::string reason) {

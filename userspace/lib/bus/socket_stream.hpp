@@ -51,8 +51,9 @@ public:
     /// The next message; nothing if none is there. Also moves everything else forward:
     /// authentication, and what waits to be sent. Fails with Disconnected, for good.
     Result<std::optional<MessagePointer>> next();
-    /// Waits until next() has something to do, until @p until_ns at the latest.
-    Result<void> wait(std::uint64_t until_ns);
+    /// Waits until next() has something to do, until @p until_ns at the latest. Fails
+    /// if @p cancel_fd becomes readable.
+    Result<void> wait(std::uint64_t until_ns, int cancel_fd);
     /// Ends the connection. Gives the error that everything fails with from now on.
     Error end(std::string reason);
 

@@ -50,11 +50,11 @@ Result<void> SocketTransport::send(const Outgoing& outgoing) {
 Result<MessagePointer> SocketTransport::call(const Outgoing& outgoing) {
     if (auto sent = send(outgoing); !sent)
         return std::move(sent).error();
-    return await_reply(outgoing.message.serial, outgoing.deadline_ns);
+    return await_reply(outgoing.message.serial, outgoing.deadline_ns, outgoing.cancel_fd);
 }
 
-Result<MessagePointer> SocketTransport::await_reply(std::uint64_t serial,
-                                                    std::uint64_t deadline_ns) {
+Result<MessagePointer> SocketTransport::await_reply(std::uint64_t serial, std::uint64_t deadline_ns,
+                                                    int cancel_fd) {
     for (;;) {
         auto next = stream_.next();
         if (!next)
@@ -68,7 +68,7 @@ Result<MessagePointer> SocketTransport::await_reply(std::uint64_t serial,
         if (now_ns() >= deadline_ns)
             return Error{error_names::no_reply, "No answer in time"};
         if (!*next)
-            if (auto waited = stream_.wait(deadline_ns); !waited)
+            if (auto waited = stream_.wait(deadline_ns, cancel_fd); !waited)
                 return std::move(waited).error();
     }
 }

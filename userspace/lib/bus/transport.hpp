@@ -32,6 +32,8 @@ struct Outgoing {
     /// Calls: absolute CLOCK_MONOTONIC nanoseconds.
     std::uint64_t deadline_ns = 0;
     std::int64_t priority = 0;
+    /// call(): ends the wait when readable; -1: none.
+    int cancel_fd = -1;
 };
 
 /// Serials from here on are the transport's own; messages from above have lower ones.

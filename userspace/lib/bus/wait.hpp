@@ -12,8 +12,8 @@ namespace kdbus::detail {
 [[nodiscard]] std::uint64_t now_ns() noexcept;
 
 /// Waits until a descriptor has one of the poll @p events, until @p until_ns (as above) at the
-/// latest, or for a signal.
-Result<void> wait_for(int fd, short events, std::uint64_t until_ns);
+/// latest, or for a signal. Fails if @p cancel_fd (-1: none) is or becomes readable.
+Result<void> wait_for(int fd, short events, std::uint64_t until_ns, int cancel_fd = -1);
 
 } // namespace kdbus::detail
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#ifndef KDBUS_SELFTESTS_LIB_TRANSPORTS_HPP
+#define KDBUS_SELFTESTS_LIB_TRANSPORTS_HPP
+
+#include "test-buses.hpp"
+
+#include <kdbus/bus.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+/// What the suites use that run on each transport: the kernel's bus in a guest, the others here.
+#ifdef KDBUS_TEST_KERNEL
+#define ALL_BUSES KernelBus
+#define BUSES_WITH_NAMES KernelBus
+#else
+#define ALL_BUSES DaemonBus, BrokerBus, PeerPair
+#define BUSES_WITH_NAMES DaemonBus, BrokerBus
+#endif
+
+inline constexpr const char* path = "/org/example/Test";
+inline constexpr const char* interface_name = "org.example.Test";
+inline constexpr const char* service_name = "org.example.Service";
+
+inline kdbus::Method method(std::string_view member, std::string_view interface = interface_name) {
+    return {service_name, path, interface, member};
+}
+
+/// Processes until something is so, or for ten seconds.
+template <class Condition>
+bool process_until(kdbus::Connection& connection, Condition condition) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!condition() && std::chrono::steady_clock::now() < end)
+        connection.wait(std::chrono::milliseconds(100)).value();
+    return condition();
+}
+
+/// Whether nothing that the caller notices happens for a while.
+template <class Condition>
+bool stays(kdbus::Connection& connection, Condition condition) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
+    while (condition() && std::chrono::steady_clock::now() < end)
+        connection.wait(std::chrono::milliseconds(10)).value();
+    return condition();
+}
+
+/// A service in a thread of its own, until it is destroyed.
+class Service {
+public:
+    using Define = std::function<void(kdbus::Connection&, kdbus::Interface&)>;
+
+    template <class Bus>
+    Service(Bus& bus, const Define& define) : connection_(bus.connect()) {
+        kdbus::Interface interface(interface_name);
+        define(connection_, interface);
+        object_ = connection_.add_object(path, std::move(interface)).value();
+        if constexpr (Bus::is_bus)
+            connection_.request_name(service_name).value();
+        thread_ = std::thread([this] {
+            while (!stop_)
+                if (!connection_.wait(std::chrono::milliseconds(20)))
+                    break;
+        });
+    }
+    ~Service() {
+        stop_ = true;
+        thread_.join();
+    }
+
+private:
+    kdbus::Connection connection_;
+    kdbus::Slot object_;
+    std::atomic<bool> stop_ = false;
+    std::thread thread_;
+};
+
+#endif

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#ifndef KDBUS_COROUTINE_HPP
+#define KDBUS_COROUTINE_HPP
+
+#include <kdbus/message.hpp>
+#include <kdbus/result.hpp>
+#include <kdbus/slot.hpp>
+#include <kdbus/task.hpp>
+
+#include <array>
+#include <concepts>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+/// What coroutines wait for. Made by Connection; belongs to its thread; goes on from within
+/// Connection::process().
+namespace kdbus {
+
+/// A call on its way (Connection::co_call()): `co_await` gives its answer, a Result<Message>. To be
+/// awaited once, at any time: several calls can be under way and be awaited one by one. Destroying
+/// it forgets the answer. Cannot be moved.
+class [[nodiscard]] AsyncCall {
+public:
+    /// @p start(callback) makes the call and returns a Result<Slot>, as Connection::call_async().
+    template <class Start>
+    requires(!std::same_as<std::remove_cvref_t<Start>, AsyncCall>) explicit AsyncCall(
+        Start&& start) {
+        Result<Slot> slot = start([this](Result<Message> answer) {
+            answer_.emplace(std::move(answer));
+            waiter_.wake();
+        });
+        if (slot)
+            slot_ = *std::move(slot);
+        else
+            answer_.emplace(std::move(slot).error());
+    }
+    AsyncCall(const AsyncCall&) = delete;
+    AsyncCall& operator=(const AsyncCall&) = delete;
+    ~AsyncCall() = default;
+
+    /// Whether the answer is there.
+    [[nodiscard]] bool await_ready() const noexcept { return answer_.has_value(); }
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+        waiter_.set(handle);
+    }
+    /// The answer, which must be there.
+    Result<Message> await_resume() { return *std::move(answer_); }
+
+private:
+    std::optional<Result<Message>> answer_;
+    detail::Waiter waiter_;
+    Slot slot_;
+};
+
+/// Time passing (Connection::co_sleep()): `co_await` gives a Result<void>.
+class [[nodiscard]] AsyncSleep : private AsyncCall {
+public:
+    using AsyncCall::AsyncCall;
+    using AsyncCall::await_ready;
+    using AsyncCall::await_suspend;
+    /// What ended the wait: nothing, if it was the time.
+    Result<void> await_resume() {
+        auto ended = AsyncCall::await_resume();
+        if (ended || ended.error().name.empty())
+            return {};
+        return std::move(ended).error();
+    }
+};
+
+namespace detail {
+
+/// Whether values of a type point into the message that they were read from.
+template <class T>
+inline constexpr bool is_view = false;
+template <>
+inline constexpr bool is_view<std::string_view> = true;
+template <>
+inline constexpr bool is_view<ObjectPathView> = true;
+template <>
+inline constexpr bool is_view<SignatureView> = true;
+template <class T, std::size_t N>
+inline constexpr bool is_view<std::span<T, N>> = true;
+template <class T, std::size_t N>
+inline constexpr bool is_view<std::array<T, N>> = is_view<T>;
+template <template <class...> class C, class... T>
+inline constexpr bool is_view<C<T...>> = (is_view<T> || ...);
+
+/// What running a task gives.
+template <class T>
+struct TaskResultOf {
+    using type = Result<T>;
+};
+template <class T>
+struct TaskResultOf<Result<T>> {
+    using type = Result<T>;
+};
+template <class T>
+using TaskResult = typename TaskResultOf<T>::type;
+
+/// Runs a task and keeps its result.
+template <class T>
+Task<void> keep_result(Task<T> task, std::optional<TaskResult<T>>& result) {
+    if constexpr (std::is_void_v<T>) {
+        co_await std::move(task);
+        result.emplace();
+    } else {
+        auto value = co_await std::move(task);
+        result.emplace(std::move(value));
+    }
+}
+
+} // namespace detail
+
+/// Signals that match a rule, one after the other (Connection::signals()):
+///
+///     auto changes = bus.signals<std::string, std::int32_t>("type='signal',member='Changed'");
+///     while (auto change = co_await changes->next()) {
+///         const auto& [name, value] = change->arguments;
+///
+/// Signals with arguments of other types are passed over. What comes while nobody waits is kept in
+/// order, up to a limit. Movable while nobody waits; destroying it ends the subscription.
+template <class... T>
+class SignalStream {
+    static_assert(!(detail::is_view<T> || ...), "signals are kept when their message is gone");
+
+public:
+    struct Item {
+        std::string sender; ///< unique name; empty from peer to peer
+        std::string path;
+        std::string interface;
+        std::string member;
+        std::tuple<T...> arguments;
+    };
+
+private:
+    struct State {
+        std::size_t limit;
+        std::deque<Item> items = {};
+        std::uint64_t lost = 0;
+        bool ended = false;
+        detail::Waiter waiter = {};
+
+        void take(const Message& signal) {
+            auto arguments = signal.get_tuple<T...>();
+            if (!arguments)
+                return;
+            if (items.size() == limit) {
+                ++lost;
+                return;
+            }
+            items.push_back({std::string(signal.sender()), std::string(signal.path()),
+                             std::string(signal.interface()), std::string(signal.member()),
+                             *std::move(arguments)});
+            waiter.wake();
+        }
+        void end() {
+            ended = true;
+            waiter.wake();
+        }
+    };
+
+public:
+    /// What co_await works with.
+    struct Awaiter {
+        State* state;
+        [[nodiscard]] bool await_ready() const noexcept {
+            return !state->items.empty() || state->ended;
+        }
+        template <class Promise>
+        void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+            state->waiter.set(handle);
+        }
+        std::optional<Item> await_resume() {
+            if (state->items.empty())
+                return std::nullopt;
+            std::optional<Item> item(std::move(state->items.front()));
+            state->items.pop_front();
+            return item;
+        }
+    };
+
+    /// @p subscribe(handler, ended) returns a Result<Slot>; @p limit is how many signals are kept.
+    template <class Subscribe>
+    [[nodiscard]] static Result<SignalStream> make(std::size_t limit, Subscribe&& subscribe) {
+        SignalStream stream(limit);
+        Result<Slot> slot =
+            subscribe([state = stream.state_.get()](const Message& signal) { state->take(signal); },
+                      [state = stream.state_.get()] { state->end(); });
+        if (!slot)
+            return std::move(slot).error();
+        stream.slot_ = *std::move(slot);
+        return stream;
+    }
+
+    /// Waits for the next signal: `co_await` gives an std::optional<Item>, nothing when the
+    /// connection has ended. One coroutine may wait at a time.
+    [[nodiscard]] Awaiter next() noexcept { return Awaiter{state_.get()}; }
+
+    /// How many signals came while as many as the limit allows were kept already; these are lost.
+    [[nodiscard]] std::uint64_t lost() const noexcept { return state_->lost; }
+
+private:
+    explicit SignalStream(std::size_t limit) : state_(std::make_unique<State>(State{limit})) {}
+
+    std::unique_ptr<State> state_;
+    Slot slot_; ///< ends before what its handlers use
+};
+
+} // namespace kdbus
+
+#endif

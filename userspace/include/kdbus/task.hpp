@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#ifndef KDBUS_TASK_HPP
+#define KDBUS_TASK_HPP
+
+#include <kdbus/export.hpp>
+
+#include <concepts>
+#include <coroutine>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace kdbus {
+
+template <class T>
+class Task;
+
+namespace detail {
+
+/// A coroutine that a connection runs, with everything it awaits. Resumed from within process() and
+/// spawn() only. If it is given up while it runs, by itself that is, it ends where it waits next.
+class KDBUS_EXPORT Strand : public std::enable_shared_from_this<Strand> {
+public:
+    /// @p finished is called when the coroutine has returned or thrown.
+    explicit Strand(std::move_only_function<void()> finished) noexcept
+        : finished_(std::move(finished)) {}
+    Strand(const Strand&) = delete;
+    Strand& operator=(const Strand&) = delete;
+    ~Strand();
+
+    /// Runs the coroutine until it waits for the first time. Throws what leaves it.
+    void start(Task<void> task);
+    /// Goes on at @p handle, which belongs to the coroutine. Throws what leaves the coroutine.
+    void resume(std::coroutine_handle<> handle);
+    /// Ends the coroutine where it waits.
+    void give_up() noexcept;
+
+    /// Goes on at @p handle, of a coroutine of whatever kind.
+    static void resume(Strand* strand, std::coroutine_handle<> handle) {
+        if (strand != nullptr)
+            strand->resume(handle);
+        else
+            handle.resume();
+    }
+
+private:
+    struct Root;
+
+    void end() noexcept;
+
+    std::coroutine_handle<> root_;
+    std::move_only_function<void()> finished_;
+    std::exception_ptr thrown_;
+    int depth_ = 0; ///< how often it is being resumed
+    bool given_up_ = false;
+};
+
+/// Common to the promises of all tasks.
+struct TaskPromiseBase {
+    /// Goes on with whoever awaits the task.
+    struct FinalAwaiter {
+        [[nodiscard]] bool await_ready() const noexcept { return false; }
+        template <class Promise>
+        [[nodiscard]] std::coroutine_handle<>
+        await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
+            return handle.promise().awaiting;
+        }
+        void await_resume() const noexcept {}
+    };
+
+    [[nodiscard]] std::suspend_always initial_suspend() const noexcept { return {}; }
+    [[nodiscard]] FinalAwaiter final_suspend() const noexcept { return {}; }
+    void unhandled_exception() noexcept { thrown = std::current_exception(); }
+    void rethrow() const {
+        if (thrown)
+            std::rethrow_exception(thrown);
+    }
+
+    std::coroutine_handle<> awaiting = std::noop_coroutine();
+    Strand* strand = nullptr;
+    std::exception_ptr thrown;
+};
+
+template <class T>
+struct TaskPromise : TaskPromiseBase {
+    Task<T> get_return_object() noexcept;
+    template <class U>
+    requires std::convertible_to<U, T>
+    void return_value(U&& from) { value.emplace(std::forward<U>(from)); }
+    T result() {
+        rethrow();
+        return *std::move(value);
+    }
+
+    std::optional<T> value;
+};
+
+template <>
+struct TaskPromise<void> : TaskPromiseBase {
+    Task<void> get_return_object() noexcept;
+    void return_void() const noexcept {}
+    void result() const { rethrow(); }
+};
+
+/// The strand that a coroutine belongs to, if it is a task of ours.
+template <class Promise>
+[[nodiscard]] Strand* strand_of(std::coroutine_handle<Promise> handle) noexcept {
+    if constexpr (std::is_base_of_v<TaskPromiseBase, Promise>)
+        return handle.promise().strand;
+    else
+        return nullptr;
+}
+
+} // namespace detail
+
+/// A coroutine that computes a T, or does something, and may wait meanwhile: what a function
+/// returns that uses co_await. It does not run before it is awaited (once, as `co_await
+/// std::move(task)` or `co_await function()`), given to Connection::spawn() or Connection::run(),
+/// or returned by a method handler. What it throws is thrown where it is awaited.
+///
+/// As with every coroutine, its parameters are kept until it ends, but not what references and
+/// views among them refer to; nor is a lambda that is one.
+///
+/// Movable; destroying it ends it where it waits. Not thread-safe: a task that waits for something
+/// of a connection belongs to the connection's thread.
+template <class T = void>
+class [[nodiscard]] Task {
+    static_assert(!std::is_reference_v<T>, "a task has a value");
+
+public:
+    using promise_type = detail::TaskPromise<T>;
+    using value_type = T;
+
+    /// What co_await works with.
+    struct Awaiter {
+        std::coroutine_handle<promise_type> task;
+
+        [[nodiscard]] bool await_ready() const noexcept { return false; }
+        template <class Promise>
+        [[nodiscard]] std::coroutine_handle<>
+        await_suspend(std::coroutine_handle<Promise> awaiting) const noexcept {
+            task.promise().awaiting = awaiting;
+            task.promise().strand = detail::strand_of(awaiting);
+            return task;
+        }
+        T await_resume() const { return task.promise().result(); }
+    };
+
+    explicit Task(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
+    Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, {})) {}
+    Task& operator=(Task&& other) noexcept {
+        if (this != &other) {
+            destroy();
+            handle_ = std::exchange(other.handle_, {});
+        }
+        return *this;
+    }
+    ~Task() { destroy(); }
+
+    /// Runs the task and gives its result. Any coroutine may await it.
+    [[nodiscard]] Awaiter operator co_await() && noexcept { return Awaiter{handle_}; }
+
+private:
+    friend class detail::Strand;
+
+    void destroy() noexcept {
+        if (handle_)
+            handle_.destroy();
+    }
+
+    std::coroutine_handle<promise_type> handle_;
+};
+
+namespace detail {
+
+template <class T>
+Task<T> TaskPromise<T>::get_return_object() noexcept {
+    return Task<T>(std::coroutine_handle<TaskPromise>::from_promise(*this));
+}
+inline Task<void> TaskPromise<void>::get_return_object() noexcept {
+    return Task<void>(std::coroutine_handle<TaskPromise>::from_promise(*this));
+}
+
+template <class T>
+inline constexpr bool is_task = false;
+template <class T>
+inline constexpr bool is_task<Task<T>> = true;
+
+/// Somebody who waits for something of a connection.
+class Waiter {
+public:
+    template <class Promise>
+    void set(std::coroutine_handle<Promise> handle) noexcept {
+        handle_ = handle;
+        strand_ = strand_of(handle);
+    }
+    /// Goes on, if somebody waits. What the waiter belongs to may be gone afterwards.
+    void wake() {
+        if (const auto handle = std::exchange(handle_, {}))
+            Strand::resume(strand_, handle);
+    }
+
+private:
+    std::coroutine_handle<> handle_;
+    Strand* strand_ = nullptr;
+};
+
+} // namespace detail
+} // namespace kdbus
+
+#endif

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <kdbus/task.hpp>
+
+#include <utility>
+
+namespace kdbus::detail {
+
+Strand::~Strand() {
+    end();
+}
+
+void Strand::start(Task<void> task) {
+    const auto root = std::exchange(task.handle_, {});
+    root.promise().strand = this;
+    root_ = root;
+    resume(root);
+}
+
+void Strand::resume(std::coroutine_handle<> handle) {
+    const auto alive = shared_from_this();
+    ++depth_;
+    handle.resume();
+    if (--depth_ > 0)
+        return;
+    const bool done = root_.done();
+    if (!done && !given_up_)
+        return;
+    std::exception_ptr thrown;
+    if (done)
+        thrown = std::coroutine_handle<TaskPromise<void>>::from_address(root_.address())
+                     .promise()
+                     .thrown;
+    end();
+    finished_();
+    if (thrown)
+        std::rethrow_exception(thrown);
+}
+
+void Strand::give_up() noexcept {
+    if (depth_ > 0)
+        given_up_ = true;
+    else
+        end();
+}
+
+void Strand::end() noexcept {
+    if (const auto root = std::exchange(root_, {}))
+        root.destroy();
+}
+
+} // namespace kdbus::detail
