@@ -185,6 +185,31 @@ TEST_CASE("methods, without waiting") {
     CHECK(pair.object.nothing == 1);
 }
 
+namespace {
+
+kdbus::Task<std::string> use(EverythingProxy& proxy) {
+    auto level = proxy.co_get_Level_();
+    const auto later = proxy.co_Later(9);
+    std::string all = std::to_string((co_await level).value());
+    (co_await proxy.co_set_Level(5)).value();
+    all += std::to_string((co_await proxy.co_get_Level_()).value());
+    (co_await proxy.co_Nothing()).value();
+    co_return all + (co_await proxy.co_Fail("no")).error().message;
+}
+
+} // namespace
+
+TEST_CASE("methods and properties, from a coroutine") {
+    Pair pair;
+    std::optional<kdbus::Result<std::string>> result;
+    const auto task = pair.client.spawn(kdbus::detail::keep_result(use(pair.proxy), result));
+    for (int i = 0; i < 10 && !result; ++i)
+        pair.drain();
+    REQUIRE(result);
+    CHECK(result->value() == "35no");
+    CHECK(pair.object.nothing == 1);
+}
+
 TEST_CASE("names that are not free") {
     Pair pair;
     CHECK(pair.proxy.delete_(1, 2, 3, 4, 5, 6).value() == 123456);

@@ -100,6 +100,9 @@ MemberNames name_members(const Interface& interface) {
                 "call",
                 "call_async",
                 "call_no_reply",
+                "co_call",
+                "co_get_property",
+                "co_set_property",
                 "destination",
                 "emit",
                 "emit_changed",
@@ -119,12 +122,14 @@ MemberNames name_members(const Interface& interface) {
                 "subscribe"};
     MemberNames names;
     for (const auto& method : interface.methods)
-        names.methods.push_back({scope.claim(method.name), scope.claim("async_" + method.name)});
+        names.methods.push_back({scope.claim(method.name), scope.claim("async_" + method.name),
+                                 scope.claim("co_" + method.name)});
     for (const auto& property : interface.properties) {
         const auto name = identifier(property.name);
         names.properties.push_back({scope.claim("get_" + name), scope.claim("set_" + name),
                                     scope.claim("async_get_" + name),
-                                    scope.claim("async_set_" + name),
+                                    scope.claim("async_set_" + name), scope.claim("co_get_" + name),
+                                    scope.claim("co_set_" + name),
                                     scope.claim("emit_" + name + "_changed")});
     }
     for (const auto& signal : interface.signals)

@@ -28,10 +28,10 @@ private:
 };
 
 struct MethodNames {
-    std::string call, async;
+    std::string call, async, co;
 };
 struct PropertyNames {
-    std::string get, set, async_get, async_set, changed;
+    std::string get, set, async_get, async_set, co_get, co_set, changed;
 };
 struct SignalNames {
     std::string on, emit, emit_to;

@@ -40,6 +40,8 @@ void add_method(Header& header, const Method& method, const MethodNames& names) 
                 names.async, list, list.empty() ? "" : ", ");
     header.line("        return this->call_async<{}>({}, ::std::move(callback){});\n    }}", out,
                 name, more(parameters));
+    header.line("    {}[[nodiscard]] auto {}({}) {{", deprecated, names.co, list);
+    header.line("        return this->co_call<{}>({}{});\n    }}", out, name, more(parameters));
 }
 
 std::string_view describe(Emits emits) noexcept {
@@ -73,6 +75,8 @@ void add_property(Header& header, const Property& property, const PropertyNames&
         header.line(
             "        return this->get_property_async<{}>({}, ::std::move(callback));\n    }}",
             received, name);
+        header.line("    {}[[nodiscard]] auto {}() {{", deprecated, names.co_get);
+        header.line("        return this->co_get_property<{}>({});\n    }}", received, name);
     }
     if (property.writable) {
         header.line("    {}::kdbus::Result<void> {}({} value) {{", deprecated, names.set, sent);
@@ -83,6 +87,8 @@ void add_property(Header& header, const Property& property, const PropertyNames&
         header.line(
             "        return this->set_property_async({}, ::std::move(callback), value);\n    }}",
             name);
+        header.line("    {}[[nodiscard]] auto {}({} value) {{", deprecated, names.co_set, sent);
+        header.line("        return this->co_set_property({}, value);\n    }}", name);
     }
 }
 

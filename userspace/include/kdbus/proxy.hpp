@@ -8,6 +8,7 @@
 #include <chrono>
 #include <concepts>
 #include <map>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -22,6 +23,26 @@ struct ProxyOptions {
     std::chrono::nanoseconds timeout = std::chrono::seconds(25);
     bool auto_start = true;                 ///< start the service if it does not run
     bool interactive_authorization = false; ///< the service may ask the user meanwhile
+    std::stop_token stop = {};              ///< ends the wait for answers, as Method::stop does
+};
+
+/// A call of a proxy on its way: `co_await` gives its result, a Result<T>. Otherwise as AsyncCall.
+template <class T>
+class [[nodiscard]] ProxyCall : private AsyncCall {
+public:
+    using Decode = Result<T> (*)(const Result<Message>& reply);
+
+    /// @p start: as for AsyncCall; @p decode: what the answer means.
+    template <class Start>
+    ProxyCall(Decode decode, Start&& start)
+        : AsyncCall(std::forward<Start>(start)), decode_(decode) {}
+    using AsyncCall::await_ready;
+    using AsyncCall::await_suspend;
+    /// The result, which must be there.
+    Result<T> await_resume() { return decode_(AsyncCall::await_resume()); }
+
+private:
+    Decode decode_;
 };
 
 namespace detail {
@@ -132,6 +153,19 @@ protected:
             in...);
     }
 
+    template <class... Out, class... In>
+    ProxyCall<typename detail::Outputs<Out...>::value_type> co_call(std::string_view member,
+                                                                    const In&... in) {
+        return {detail::outputs<Out...>, [&](auto callback) {
+                    return send(
+                        method(interface_, member),
+                        [&](const Method& method, const auto&... wire) {
+                            return connection_->call_async(method, std::move(callback), wire...);
+                        },
+                        in...);
+                }};
+    }
+
     template <class... In>
     Result<void> call_no_reply(std::string_view member, const In&... in) {
         return send(
@@ -161,6 +195,14 @@ protected:
     }
 
     template <class T>
+    ProxyCall<T> co_get_property(std::string_view name) {
+        return {property_value<T>, [&](auto callback) {
+                    return connection_->call_async(method(properties_interface, "Get"),
+                                                   std::move(callback), interface_, name);
+                }};
+    }
+
+    template <class T>
     Result<void> set_property(std::string_view name, const T& value) {
         return send(
             method(properties_interface, "Set"),
@@ -184,6 +226,19 @@ protected:
             value);
     }
 
+    template <class T>
+    ProxyCall<void> co_set_property(std::string_view name, const T& value) {
+        return {detail::outputs<>, [&](auto callback) {
+                    return send(
+                        method(properties_interface, "Set"),
+                        [&](const Method& method, const auto& wire) {
+                            return connection_->call_async(method, std::move(callback), interface_,
+                                                           name, detail::to_variant(wire));
+                        },
+                        value);
+                }};
+    }
+
     /// @p In are the types of the signal's arguments.
     template <class... In, class Handler>
     Result<Slot> subscribe(std::string_view member, Handler handler) {
@@ -204,7 +259,8 @@ private:
                 .member = member,
                 .timeout = options_.timeout,
                 .auto_start = options_.auto_start,
-                .interactive_authorization = options_.interactive_authorization};
+                .interactive_authorization = options_.interactive_authorization,
+                .stop = options_.stop};
     }
 
     [[nodiscard]] std::string rule(std::string_view interface, std::string_view member) const {
