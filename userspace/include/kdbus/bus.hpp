@@ -7,6 +7,7 @@
 #include <kdbus/export.hpp>
 #include <kdbus/handler.hpp>
 #include <kdbus/interface.hpp>
+#include <kdbus/match.hpp>
 #include <kdbus/message.hpp>
 #include <kdbus/responder.hpp>
 #include <kdbus/result.hpp>
@@ -282,20 +283,12 @@ public:
     /// LimitsExceeded.
     template <class Handler>
     [[nodiscard]] Result<Slot> subscribe(std::string_view rule, Handler handler) {
-        return subscribe_raw(rule, [handler = std::move(handler)](const Message& message) mutable {
-            using P = detail::ParametersOf<Handler>;
-            static_assert(!P::wants_responder, "signals are not answered");
-            static_assert(!detail::is_task<typename detail::Callable<Handler>::Return>,
-                          "a coroutine takes signals from signals()");
-            if constexpr (P::wants_message && std::tuple_size_v<typename P::Values> == 0) {
-                handler(message);
-            } else {
-                auto values =
-                    detail::read_values(message, std::type_identity<typename P::Values>{});
-                if (values)
-                    detail::call_handler(handler, message, nullptr, std::move(*values));
-            }
-        });
+        return subscribe_raw(rule, signal_handler(std::move(handler)));
+    }
+    /// Same, with a rule made of typed parts.
+    template <class Handler>
+    [[nodiscard]] Result<Slot> subscribe(const Match& match, Handler handler) {
+        return subscribe_raw(match, signal_handler(std::move(handler)));
     }
 
     /// Subscribes to the signals that match a rule, for a coroutine to wait for one by one. Their
@@ -306,6 +299,13 @@ public:
                                                      std::size_t limit = 1024) {
         return SignalStream<T...>::make(limit, [&](SignalHandler handler, EndHandler ended) {
             return subscribe_raw(rule, std::move(handler), std::move(ended));
+        });
+    }
+    /// Same, with a rule made of typed parts.
+    template <class... T>
+    [[nodiscard]] Result<SignalStream<T...>> signals(const Match& match, std::size_t limit = 1024) {
+        return SignalStream<T...>::make(limit, [&](SignalHandler handler, EndHandler ended) {
+            return subscribe_raw(match, std::move(handler), std::move(ended));
         });
     }
 
@@ -368,8 +368,27 @@ private:
     Result<void> emit_raw(std::string_view destination, const Signal& signal,
                           const detail::ArgumentsRef& args);
     Result<Slot> subscribe_raw(std::string_view rule, SignalHandler handler, EndHandler ended = {});
+    Result<Slot> subscribe_raw(const Match& match, SignalHandler handler, EndHandler ended = {});
     Result<Slot> start_timer(std::chrono::nanoseconds duration, const std::stop_token& stop,
                              ReplyCallback callback);
+
+    template <class Handler>
+    static SignalHandler signal_handler(Handler handler) {
+        return [handler = std::move(handler)](const Message& message) mutable {
+            using P = detail::ParametersOf<Handler>;
+            static_assert(!P::wants_responder, "signals are not answered");
+            static_assert(!detail::is_task<typename detail::Callable<Handler>::Return>,
+                          "a coroutine takes signals from signals()");
+            if constexpr (P::wants_message && std::tuple_size_v<typename P::Values> == 0) {
+                handler(message);
+            } else {
+                auto values =
+                    detail::read_values(message, std::type_identity<typename P::Values>{});
+                if (values)
+                    detail::call_handler(handler, message, nullptr, std::move(*values));
+            }
+        };
+    }
 
     std::shared_ptr<detail::ConnectionCore> core_;
 };

@@ -170,6 +170,14 @@ Slot Connection::spawn(Task<void> task) {
     return core_->spawn(std::move(task));
 }
 
+Result<Slot> Connection::subscribe_raw(const Match& match, SignalHandler handler,
+                                       EndHandler ended) {
+    auto rule = match.rule();
+    if (!rule)
+        return std::move(rule).error();
+    return core_->subscribe(*std::move(rule), std::move(handler), std::move(ended));
+}
+
 Result<NameState> Connection::request_name(std::string_view name, NameFlags flags) {
     return core_->request_name(name, flags);
 }

@@ -290,17 +290,22 @@ Result<Slot> ConnectionCore::subscribe(std::string_view text, SignalHandler hand
         return Error{too_long ? error_names::limits_exceeded : error_names::match_rule_invalid,
                      "Match rule " + std::string(text)};
     }
+    return subscribe(*std::move(rule), std::move(handler), std::move(ended));
+}
+
+Result<Slot> ConnectionCore::subscribe(wire::MatchRule rule, SignalHandler handler,
+                                       EndHandler ended) {
     const std::uint64_t id = ++last_id_;
-    const std::string key = rule->canonical();
+    const std::string key = rule.canonical();
     if (const auto installed = rules_.find(key); installed != rules_.end()) {
         ++installed->second.users;
     } else {
-        if (auto added = transport_->add_match(id, *rule); !added)
+        if (auto added = transport_->add_match(id, rule); !added)
             return std::move(added).error();
         rules_.emplace(key, InstalledRule{.cookie = id, .users = 1});
     }
     subscriptions_.emplace(id, std::make_shared<Subscription>(Subscription{
-                                   std::move(*rule), key, std::move(handler), std::move(ended)}));
+                                   std::move(rule), key, std::move(handler), std::move(ended)}));
     return Slot(weak_from_this(), Slot::Kind::subscription, id);
 }
 

@@ -56,6 +56,7 @@ public:
                                          std::span<const std::string_view> properties);
     /// @p ended, if there is one, is called when no more signals can come.
     Result<Slot> subscribe(std::string_view rule, SignalHandler handler, EndHandler ended);
+    Result<Slot> subscribe(wire::MatchRule rule, SignalHandler handler, EndHandler ended = {});
     /// Calls @p callback after that time with an error without a name; with another one if it is
     /// cancelled or the connection ends.
     Result<Slot> start_timer(std::chrono::nanoseconds duration, const std::stop_token& stop,

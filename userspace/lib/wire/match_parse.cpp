@@ -95,7 +95,6 @@ bool set_type(MatchRule& rule, std::string_view value) {
 
 /// "arg<N>" and what may follow.
 bool set_argument(MatchRule& rule, std::string_view key, std::string value, MatchSyntax syntax) {
-    using Kind = MatchRule::ArgKind;
     key.remove_prefix(3);
     unsigned index = 0;
     const auto digits = std::from_chars(key.data(), key.data() + key.size(), index);
@@ -106,34 +105,18 @@ bool set_argument(MatchRule& rule, std::string_view key, std::string value, Matc
                                      [&](const ArgumentKey& k) { return k.suffix == key; });
     if (found == std::end(argument_keys))
         return false;
-    const Kind kind = found->kind;
-    if (syntax == MatchSyntax::dbus &&
-        (kind == Kind::has || (kind == Kind::name_namespace && index != 0)))
-        return false;
-    if (kind == Kind::name_namespace && !is_name_namespace(value))
-        return false;
-    const auto place = std::lower_bound(
-        rule.arguments.begin(), rule.arguments.end(), index,
-        [](const MatchRule::Argument& argument, unsigned n) { return argument.index < n; });
-    if (place != rule.arguments.end() && place->index == index)
-        return false;
-    rule.arguments.insert(place, {static_cast<std::uint8_t>(index), kind, std::move(value)});
-    return true;
+    return rule.add({static_cast<std::uint8_t>(index), found->kind, std::move(value)}, syntax)
+        .has_value();
 }
 
-bool set(MatchRule& rule, std::string_view key, std::string value, MatchSyntax syntax) {
+bool set_key(MatchRule& rule, std::string_view key, std::string value, MatchSyntax syntax) {
     if (key == "type")
         return set_type(rule, value);
     if (key.starts_with("arg"))
         return set_argument(rule, key, std::move(value), syntax);
-    for (const TextKey& text_key : text_keys) {
-        if (key != text_key.name)
-            continue;
-        if (!(rule.*text_key.value).empty() || !text_key.valid(value))
-            return false;
-        rule.*text_key.value = std::move(value);
-        return rule.path.empty() || rule.path_namespace.empty();
-    }
+    for (const TextKey& text_key : text_keys)
+        if (key == text_key.name)
+            return rule.set(text_key.value, std::move(value)).has_value();
     return false;
 }
 
@@ -171,11 +154,40 @@ Result<MatchRule> MatchRule::parse(std::string_view text, MatchSyntax syntax) {
                 return fail(Errc::match_rule_invalid);
             eavesdrop_given = true;
             rule.eavesdrop = *value == "true";
-        } else if (!set(rule, *key, std::move(*value), syntax)) {
+        } else if (!set_key(rule, *key, std::move(*value), syntax)) {
             return fail(Errc::match_rule_invalid);
         }
     }
     return rule;
+}
+
+Result<void> MatchRule::set(std::string MatchRule::*key, std::string value) {
+    const auto* found = std::find_if(std::begin(text_keys), std::end(text_keys),
+                                     [&](const TextKey& k) { return k.value == key; });
+    if (!(this->*key).empty() || !found->valid(value))
+        return fail(Errc::match_rule_invalid);
+    this->*key = std::move(value);
+    if (!path.empty() && !path_namespace.empty())
+        return fail(Errc::match_rule_invalid);
+    return {};
+}
+
+Result<void> MatchRule::add(Argument argument, MatchSyntax syntax) {
+    if (argument.index > max_match_argument || !is_text(argument.value))
+        return fail(Errc::match_rule_invalid);
+    const bool extended = argument.kind == ArgKind::has ||
+                          (argument.kind == ArgKind::name_namespace && argument.index != 0);
+    if (extended && syntax == MatchSyntax::dbus)
+        return fail(Errc::match_rule_invalid);
+    if (argument.kind == ArgKind::name_namespace && !is_name_namespace(argument.value))
+        return fail(Errc::match_rule_invalid);
+    const auto place = std::lower_bound(
+        arguments.begin(), arguments.end(), argument.index,
+        [](const Argument& before, unsigned index) { return before.index < index; });
+    if (place != arguments.end() && place->index == argument.index)
+        return fail(Errc::match_rule_invalid);
+    arguments.insert(place, std::move(argument));
+    return {};
 }
 
 std::string MatchRule::canonical() const {

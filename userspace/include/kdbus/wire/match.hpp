@@ -75,6 +75,13 @@ public:
     [[nodiscard]] static Result<MatchRule> parse(std::string_view text,
                                                  MatchSyntax syntax = MatchSyntax::dbus);
 
+    /// Sets a key whose value is text (`rule.set(&MatchRule::sender, "a.b")`), with the checks of
+    /// parse(): match_rule_invalid if the key is set already, the value cannot be one, or if both
+    /// path and path_namespace are set.
+    Result<void> set(std::string MatchRule::*key, std::string value);
+    /// Adds a condition on an argument, with the checks of parse().
+    Result<void> add(Argument argument, MatchSyntax syntax = MatchSyntax::dbus);
+
     /// Whether `message` matches (4.1, "Local re-check"; argN looks at type s only, argNpath at s
     /// and o, arg0namespace at s, as the specification says; arguments of other types are passed
     /// over). `sender_names` are the well-known names that the sender owned when it sent. A
