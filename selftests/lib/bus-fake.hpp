@@ -131,7 +131,7 @@ public:
     }
     void remove_match(std::uint64_t cookie) noexcept override { matches.erase(cookie); }
     void add_sender_names(const kdbus::Message&, std::vector<std::string_view>&) const override {}
-    std::uint64_t lost_signals() const noexcept override { return 0; }
+    std::uint64_t lost_signals() const noexcept override { return lost; }
 
     void deliver(kdbus::detail::MessagePointer message) {
         queue_.push_back(std::move(message));
@@ -161,6 +161,7 @@ public:
     /// Errors for the next sends; one without a name lets a send pass.
     std::deque<kdbus::Error> fail_sends;
     bool disconnected = false;
+    std::uint64_t lost = 0;
 
 private:
     void signal_event() {

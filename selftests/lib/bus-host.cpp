@@ -718,3 +718,61 @@ TEST_CASE("failures to send have the names of dbus-on-kdbus.md 6.1", "[bus]") {
     CHECK(name(ECONNRESET, true) == error_names::disconnected);
     CHECK(name(EDOM) == "System.Error.EDOM");
 }
+
+TEST_CASE("a watch of a name survives lost and stale notifications", "[bus]") {
+    FakeBus bus;
+    auto watcher = bus.connect();
+    auto* transport = bus.last;
+    auto other = bus.connect();
+    auto* other_transport = bus.last;
+    std::vector<std::string> seen;
+    auto slot = watcher
+                    .watch_name("a.b",
+                                [&](std::string_view from, std::string_view to) {
+                                    seen.push_back(std::string(from) + ">" + std::string(to));
+                                })
+                    .value();
+    drain(watcher);
+    CHECK(seen == std::vector<std::string>{">"});
+    seen.clear();
+    // Nothing came, but something was lost.
+    bus.names["a.b"] = other_transport;
+    drain(watcher);
+    CHECK(seen.empty());
+    transport->lost = 3;
+    drain(watcher);
+    CHECK(seen == std::vector<std::string>{">" + other.unique_name()});
+    seen.clear();
+    drain(watcher);
+    CHECK(seen.empty());
+    // What does not go on from where we are is looked into.
+    const auto announce = [&](std::string_view from, std::string_view to) {
+        kdbus::wire::Buffer body;
+        kdbus::wire::Writer writer(body, kdbus::wire::Format::gvariant);
+        writer.append("a.b", from, to);
+        REQUIRE(writer.finish());
+        kdbus::wire::Message signal;
+        signal.type = kdbus::MessageType::signal;
+        signal.format = kdbus::wire::Format::gvariant;
+        signal.serial = 1;
+        signal.sender = "org.freedesktop.DBus";
+        signal.path = "/org/freedesktop/DBus";
+        signal.interface = "org.freedesktop.DBus";
+        signal.member = "NameOwnerChanged";
+        signal.signature = writer.signature();
+        signal.body = writer.body();
+        transport->deliver(transport->copy(signal));
+        drain(watcher);
+    };
+    announce(":1.8", ":1.9");
+    announce(":1.9", other.unique_name());
+    CHECK(seen.empty());
+    bus.names.erase("a.b");
+    announce(":1.9", ":1.8");
+    CHECK(seen == std::vector<std::string>{other.unique_name() + ">"});
+    announce("", ":1.7");
+    CHECK(seen.back() == ">:1.7");
+    CHECK(transport->matches.size() == 1);
+    slot.reset();
+    CHECK(transport->matches.empty());
+}

@@ -127,3 +127,136 @@ TEMPLATE_TEST_CASE("signals come as the match says", "[services]", ALL_BUSES) {
                         "namespace:org.example.X", "path:last"});
 }
 
+TEMPLATE_TEST_CASE("a name's owners are told from the present one on", "[services]",
+                   BUSES_WITH_NAMES) {
+    TestType bus;
+    auto watcher = bus.connect();
+    auto a = std::make_optional(bus.connect());
+    auto b = bus.connect();
+    const std::string a_name = a->unique_name();
+    const std::string b_name = b.unique_name();
+    Texts seen;
+    const auto note = [&seen](std::string tag) {
+        return [&seen, tag](std::string_view from, std::string_view to) {
+            seen.push_back(tag + ":" + std::string(from) + ">" + std::string(to));
+        };
+    };
+    auto early = watcher.watch_name(service_name, note("early")).value();
+    CHECK(seen.empty()); // handlers run from process() only
+    REQUIRE(watcher.timeout());
+    CHECK(*watcher.timeout() <= std::chrono::steady_clock::now());
+    CHECK(watcher.process().value());
+    CHECK(seen == Texts{"early:>"});
+    CHECK_FALSE(watcher.timeout());
+    a->request_name(service_name).value();
+    REQUIRE(process_until(watcher, [&] { return seen.size() == 2; }));
+    CHECK(seen.back() == "early:>" + a_name);
+
+    auto late = watcher.watch_name(service_name, note("late")).value();
+    b.request_name(service_name, kdbus::NameFlags::queue).value();
+    auto unique = watcher.watch_name(a_name, note("unique")).value();
+    auto driver = watcher.watch_name("org.freedesktop.DBus", note("driver")).value();
+    seen.clear();
+    REQUIRE(process_until(watcher, [&] { return seen.size() == 3; }));
+    CHECK(seen == Texts{"late:>" + a_name, "unique:>" + a_name, "driver:>org.freedesktop.DBus"});
+    seen.clear();
+    a.reset();
+    REQUIRE(process_until(watcher, [&] { return seen.size() == 3; }));
+    std::sort(seen.begin(), seen.end());
+    CHECK(seen == Texts{"early:" + a_name + ">" + b_name, "late:" + a_name + ">" + b_name,
+                        "unique:" + a_name + ">"});
+    seen.clear();
+    early.reset();
+    b.release_name(service_name).value();
+    REQUIRE(process_until(watcher, [&] { return !seen.empty(); }));
+    CHECK(stays(watcher, [&] { return seen == Texts{"late:" + b_name + ">"}; }));
+
+    CHECK(watcher.watch_name("no name", note("bad")).error().name == error_names::invalid_args);
+    CHECK(watcher.watch_name("", note("bad")).error().name == error_names::invalid_args);
+}
+
+TEMPLATE_TEST_CASE("no owner is missed or told twice around the beginning of a watch", "[services]",
+                   BUSES_WITH_NAMES) {
+    TestType bus;
+    auto watcher = bus.connect();
+    auto a = bus.connect();
+    auto b = bus.connect();
+    // Messages from before the owner was asked for wait in the watcher's queue.
+    auto others = watcher.subscribe("member='NameOwnerChanged'", [] {}).value();
+    std::string owner = "?";
+    int reports = 0;
+    bool chain = true;
+    std::vector<kdbus::Slot> slots;
+    const auto watch = [&] {
+        owner = "";
+        slots.push_back(watcher
+                            .watch_name(service_name,
+                                        [&](std::string_view from, std::string_view to) {
+                                            chain = chain && from == owner &&
+                                                    (reports == 0 || from != to);
+                                            owner = to;
+                                            ++reports;
+                                        })
+                            .value());
+    };
+    for (int round = 0; round < 8; ++round) {
+        reports = 0;
+        slots.clear();
+        // Changes before, which are still in the queue, and between the watch and the first report.
+        a.request_name(service_name).value();
+        a.release_name(service_name).value();
+        if ((round & 1) != 0)
+            b.request_name(service_name).value();
+        watch();
+        const int before = (round & 1) != 0 ? 1 : 0;
+        if ((round & 2) != 0) {
+            if (before != 0)
+                b.release_name(service_name).value();
+            a.request_name(service_name).value();
+        }
+        CHECK(reports == 0);
+        const auto asked = watcher.name_owner(service_name);
+        const std::string now = asked ? *asked : std::string();
+        REQUIRE(process_until(watcher, [&] { return reports > 0 && owner == now; }));
+        CHECK(stays(watcher, [&] { return owner == now; }));
+        CHECK(chain);
+        (void)a.release_name(service_name);
+        (void)b.release_name(service_name);
+        REQUIRE(process_until(watcher, [&] { return owner.empty(); }));
+        CHECK(chain);
+    }
+}
+
+TEMPLATE_TEST_CASE("a watch may end itself, and start others", "[services]", BUSES_WITH_NAMES) {
+    TestType bus;
+    auto watcher = bus.connect();
+    kdbus::Slot first, second;
+    int firsts = 0;
+    Texts seconds;
+    first = watcher
+                .watch_name(service_name,
+                            [&](std::string_view, std::string_view) {
+                                ++firsts;
+                                second =
+                                    watcher
+                                        .watch_name(service_name,
+                                                    [&](std::string_view, std::string_view to) {
+                                                        seconds.emplace_back(to);
+                                                    })
+                                        .value();
+                                first.reset();
+                            })
+                .value();
+    watcher.request_name(service_name).value();
+    REQUIRE(process_until(watcher, [&] { return !seconds.empty(); }));
+    CHECK(stays(watcher, [&] { return firsts == 1; }));
+    CHECK(seconds == Texts{watcher.unique_name()});
+    // One that ends before its first report never reports.
+    bool called = false;
+    watcher.watch_name(service_name, [&](std::string_view, std::string_view) { called = true; })
+        .value()
+        .reset();
+    CHECK(stays(watcher, [&] { return !called; }));
+    CHECK_FALSE(watcher.timeout());
+}
+

@@ -319,6 +319,17 @@ public:
     Result<void> release_name(std::string_view name);
     /// Unique name of a name's owner. Fails with NameHasNoOwner.
     Result<std::string> name_owner(std::string_view name);
+    /// Tells of a name's owners, until the slot is destroyed: @p handler runs, from process(), with
+    /// the owner there was before and the one there is now, both unique names, or empty if there is
+    /// none. First comes the owner at present, even if there is none, as if there had been none
+    /// before; then every change. No change is missed in between, and none is told twice; if
+    /// notifications got lost (lost_signals()), what they said is found out and told as one change.
+    /// @p name may be a unique name, which is its own owner for as long as the connection lasts.
+    /// Fails with InvalidArgs (not a name), LimitsExceeded, NotSupported (from peer to peer).
+    [[nodiscard]] Result<Slot>
+    watch_name(std::string_view name,
+               std::move_only_function<void(std::string_view old_owner, std::string_view new_owner)>
+                   handler);
     /// All names on the bus, unique and well-known.
     Result<std::vector<std::string>> list_names();
     /// Who is behind a name: the process that connected. Behind an empty name, from peer to peer,

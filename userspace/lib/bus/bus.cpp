@@ -190,6 +190,12 @@ Result<std::string> Connection::name_owner(std::string_view name) {
     return core_->transport().name_owner(name);
 }
 
+Result<Slot> Connection::watch_name(
+    std::string_view name,
+    std::move_only_function<void(std::string_view old_owner, std::string_view new_owner)> handler) {
+    return core_->watch_name(name, std::move(handler));
+}
+
 Result<std::vector<std::string>> Connection::list_names() {
     return core_->transport().list_names();
 }

@@ -309,6 +309,66 @@ Result<Slot> ConnectionCore::subscribe(wire::MatchRule rule, SignalHandler handl
     return Slot(weak_from_this(), Slot::Kind::subscription, id);
 }
 
+Result<Slot> ConnectionCore::watch_name(std::string_view name, NameWatch::Handler handler) {
+    if (!wire::is_bus_name(name))
+        return Error{error_names::invalid_args, "Not a name: " + std::string(name)};
+    auto watch = std::make_shared<NameWatch>(std::string(name), std::move(handler));
+    // First, so that no change is missed.
+    auto slot = subscribe(owner_rule(name), [this, watch](const Message& signal) {
+        const auto change = signal.get<std::string_view, std::string_view, std::string_view>();
+        if (!change)
+            return;
+        const auto& [changed, from, to] = *change;
+        if (from == watch->owner())
+            watch->change(to);
+        else if (to != watch->owner())
+            update_owner(*watch); // from before the watch, or something was lost
+    });
+    if (!slot)
+        return slot;
+    const std::uint64_t id = last_id_;
+    auto owner = transport_->name_owner(name);
+    if (owner)
+        watch->change(*owner);
+    else if (owner.error().name != error_names::name_has_no_owner)
+        return std::move(owner).error();
+    watches_.emplace(id, std::move(watch));
+    unreported_.insert(id);
+    return slot;
+}
+
+void ConnectionCore::update_owner(NameWatch& watch) {
+    const auto owner = transport_->name_owner(watch.name());
+    if (owner)
+        watch.change(*owner);
+    else if (owner.error().name == error_names::name_has_no_owner)
+        watch.change({});
+}
+
+bool ConnectionCore::report_owners() {
+    const bool any = !unreported_.empty();
+    // Those that handlers add have their turn the next time.
+    const std::uint64_t last = last_id_;
+    while (!unreported_.empty() && *unreported_.begin() <= last) {
+        const std::shared_ptr<NameWatch> watch = watches_.at(*unreported_.begin());
+        unreported_.erase(unreported_.begin());
+        watch->report();
+    }
+    return any;
+}
+
+void ConnectionCore::recover_lost() {
+    if (lost_ == transport_->lost_signals())
+        return;
+    lost_ = transport_->lost_signals();
+    for (auto next = watches_.begin(); next != watches_.end();) {
+        const std::uint64_t id = next->first;
+        const std::shared_ptr<NameWatch> watch = next->second;
+        update_owner(*watch);
+        next = watches_.upper_bound(id); // handlers may add and remove watches
+    }
+}
+
 Result<NameState> ConnectionCore::request_name(std::string_view name, NameFlags flags) {
     auto state = transport_->request_name(name, flags);
     if (state && *state != NameState::queued)
@@ -339,6 +399,8 @@ void ConnectionCore::remove(Slot::Kind kind, std::uint64_t id) noexcept {
         const auto node = subscriptions_.extract(id);
         if (node.empty())
             break;
+        unreported_.erase(id);
+        const auto watch = watches_.extract(id);
         const auto rule = rules_.find(node.mapped()->installed);
         if (--rule->second.users == 0) {
             transport_->remove_match(rule->second.cookie);
@@ -492,6 +554,8 @@ std::optional<std::uint64_t> ConnectionCore::timeout_ns() const noexcept {
     if (!deadlines_.empty())
         earliest = std::min(earliest.value_or(std::numeric_limits<std::uint64_t>::max()),
                             deadlines_.begin()->first);
+    if (!unreported_.empty())
+        earliest = 0; // at once
     return earliest;
 }
 
@@ -500,7 +564,7 @@ Result<bool> ConnectionCore::process() {
         return Error{error_names::failed, "process() was called from a handler"};
     const auto alive = shared_from_this(); // a handler may destroy the connection
     const Guard guard(dispatching_);
-    bool any = false;
+    bool any = report_owners();
     for (int i = 0; i < batch_size && !(running_ && stopped_); ++i) {
         auto received = transport_->receive();
         if (!received) {
@@ -508,6 +572,7 @@ Result<bool> ConnectionCore::process() {
                 end();
             return std::move(received).error();
         }
+        recover_lost();
         if (!*received)
             return expire_calls() || any;
         any = true;

@@ -3,6 +3,7 @@
 #define KDBUS_LIB_BUS_CORE_HPP
 
 #include "buffer_pool.hpp"
+#include "name_watch.hpp"
 #include "objects.hpp"
 #include "transport.hpp"
 
@@ -64,6 +65,7 @@ public:
     Slot spawn(Task<void> task);
     Result<NameState> request_name(std::string_view name, NameFlags flags);
     Result<void> release_name(std::string_view name);
+    Result<Slot> watch_name(std::string_view name, NameWatch::Handler handler);
     /// Ends what a slot stands for.
     void remove(Slot::Kind kind, std::uint64_t id) noexcept;
 
@@ -111,6 +113,13 @@ private:
     [[nodiscard]] std::uint64_t next_serial() noexcept;
     [[nodiscard]] bool is_own_name(std::string_view name);
 
+    /// Tells name watches of their first owners. True if there were any.
+    bool report_owners();
+    /// Finds out who owns a watched name now.
+    void update_owner(NameWatch& watch);
+    /// Same for all, if notifications were lost.
+    void recover_lost();
+
     void dispatch(Message message);
     void dispatch_call(Message message);
     void dispatch_reply(Message message);
@@ -129,6 +138,9 @@ private:
     Objects objects_;
     std::map<std::uint64_t, std::shared_ptr<Subscription>> subscriptions_;
     std::map<std::string, InstalledRule, std::less<>> rules_;
+    std::map<std::uint64_t, std::shared_ptr<NameWatch>> watches_; ///< by subscription
+    std::set<std::uint64_t> unreported_; ///< watches that wait for their first owner
+    std::uint64_t lost_ = 0;             ///< signals, as of the last look at the watches
     std::unordered_map<std::uint64_t, PendingCall> pending_;
     std::set<std::pair<std::uint64_t, std::uint64_t>> deadlines_; ///< (deadline, serial)
     std::unordered_map<std::uint64_t, std::shared_ptr<Strand>> tasks_;

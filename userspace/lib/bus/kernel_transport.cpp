@@ -445,6 +445,8 @@ Result<abi::InfoList> KernelTransport::look_up(std::string_view name, std::uint6
 }
 
 Result<std::string> KernelTransport::name_owner(std::string_view name) {
+    if (name == wire::driver_name) // as daemons say
+        return std::string(name);
     auto found = look_up(name, 0);
     if (!found)
         return std::move(found).error();

@@ -2,6 +2,7 @@
 #include "socket_bus.hpp"
 
 #include "kernel_errors.hpp"
+#include "name_watch.hpp"
 
 #include <kdbus/abi/send.hpp>
 #include <kdbus/wire/names.hpp>
@@ -37,17 +38,6 @@ wire::MatchRule for_bus(wire::MatchRule rule) {
     });
     rule.eavesdrop = false; // calls to others are not for us to answer
     return rule;
-}
-
-std::string owner_rule(std::string_view name) {
-    wire::MatchRule rule;
-    rule.type = MessageType::signal;
-    rule.sender = wire::driver_name;
-    rule.interface = wire::driver_name;
-    rule.path = wire::driver_path;
-    rule.member = "NameOwnerChanged";
-    rule.arguments.push_back({0, wire::MatchRule::ArgKind::equal, std::string(name)});
-    return rule.canonical();
 }
 
 /// The number that is all of an answer; 0 if it is none.
@@ -295,7 +285,7 @@ Result<void> SocketBus::watch(const std::string& name) {
         ++found->second.users;
         return {};
     }
-    Watched watched{owner_rule(name), {}, 1};
+    Watched watched{owner_rule(name).canonical(), {}, 1};
     if (auto added = ask("AddMatch", watched.rule); !added)
         return std::move(added).error();
     auto owner = name_owner(name);
