@@ -536,6 +536,37 @@ TEST_CASE("metadata items are read by type and checked", "[abi]") {
     CHECK_FALSE(metadata.creds());
 }
 
+TEST_CASE("capability sets have as many words as there are capabilities", "[abi]") {
+    const Memory memory(56 + 24);
+    memory.put64(8, KDBUS_ITEM_CAPS);
+    const auto read = [&](std::uint32_t last, std::uint64_t size) {
+        memory.put64(0, size);
+        memory.put32(16, last);
+        return abi::Metadata(abi::ItemRange(memory.span())).capabilities();
+    };
+    for (std::uint32_t word = 0; word < 8; ++word) // sets begin right behind the number
+        memory.put32(20 + 4 * word, 1U << word);
+    const auto two = read(40, 16 + 4 + 4 * 2 * 4);
+    REQUIRE(two);
+    CHECK(*two == abi::Capabilities{.last = 40,
+                                    .inheritable = 1 | std::uint64_t{2} << 32,
+                                    .permitted = 4 | std::uint64_t{8} << 32,
+                                    .effective = 16 | std::uint64_t{32} << 32,
+                                    .bounding = 64 | std::uint64_t{128} << 32});
+    CHECK(two->has(4));
+    CHECK(two->has(37));
+    CHECK_FALSE(two->has(5));
+    CHECK_FALSE(two->has(64));
+    const auto one = read(31, 16 + 4 + 4 * 4);
+    REQUIRE(one);
+    CHECK(*one == abi::Capabilities{31, 1, 2, 4, 8});
+    CHECK_FALSE(read(32, 16 + 4 + 4 * 4));
+    CHECK_FALSE(read(31, 16 + 4 + 4 * 4 + 4));
+    CHECK_FALSE(read(0xFFFFFFFF, 16 + 4));
+    CHECK_FALSE(read(0, 16));
+    CHECK_FALSE(read(0, 18));
+}
+
 TEST_CASE("a received message closes its descriptors unless they are taken", "[abi]") {
     std::array<int, 3> fds{};
     for (int& fd : fds)

@@ -121,8 +121,8 @@ public:
     kdbus::Result<std::vector<std::string>> list_names() override {
         return std::vector<std::string>{};
     }
-    kdbus::Result<kdbus::Credentials> credentials(std::string_view) override {
-        return kdbus::Credentials{.pid = 4711};
+    kdbus::Result<kdbus::ConnectionInfo> info(std::string_view, std::uint64_t) override {
+        return kdbus::ConnectionInfo{.credentials = kdbus::Credentials{.pid = 4711}};
     }
     kdbus::Result<void> add_match(std::uint64_t cookie,
                                   const kdbus::wire::MatchRule& rule) override {

@@ -2,6 +2,8 @@
 // Goes on where transports.cpp ends, on each transport: matches, names, objects, peers, exceptions.
 #include "transports.hpp"
 
+#include <kdbus/object_manager.hpp>
+
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -35,6 +37,13 @@ bool both_until(kdbus::Connection& one, kdbus::Connection& other, Condition cond
         return condition();
     });
 }
+
+#ifdef KDBUS_TEST_KERNEL
+std::string own_process_name() {
+    constexpr std::size_t longest = 15; // TASK_COMM_LEN, without the NUL
+    return std::string(program_invocation_short_name).substr(0, longest);
+}
+#endif
 
 } // namespace
 
@@ -259,4 +268,165 @@ TEMPLATE_TEST_CASE("a watch may end itself, and start others", "[services]", BUS
     CHECK(stays(watcher, [&] { return !called; }));
     CHECK_FALSE(watcher.timeout());
 }
+
+TEMPLATE_TEST_CASE("who is behind a name", "[services]", ALL_BUSES) {
+    TestType bus;
+    auto other = bus.connect({.description = "the-other"});
+    auto client = bus.connect();
+    const std::string name = other.unique_name();
+    if (TestType::is_bus) {
+        other.request_name(service_name).value();
+        other.request_name("org.example.Second").value();
+    }
+    const auto info = client.info(TestType::is_bus ? service_name : "").value();
+    CHECK(info.unique_name == name);
+    REQUIRE(info.credentials);
+    CHECK(info.credentials->pid == getpid());
+    CHECK(info.credentials->euid == geteuid());
+    if (TestType::is_bus) {
+        REQUIRE(info.names);
+        auto names = *info.names;
+        std::sort(names.begin(), names.end());
+        CHECK(names == Texts{"org.example.Second", service_name});
+        CHECK(client.info(client.unique_name()).value().names == Texts());
+        CHECK(client.info("org.example.Nobody").error().name == error_names::name_has_no_owner);
+        CHECK(client.info(":1.99999").error().name == error_names::name_has_no_owner);
+        // Parts that were not asked for are absent.
+        const auto little = client.info(name, KDBUS_ATTACH_PIDS).value();
+        CHECK(little.credentials->pid == getpid());
+        CHECK(little.credentials->euid == kdbus::Credentials::unknown_uid);
+        CHECK_FALSE(little.names);
+        CHECK_FALSE(little.groups);
+        CHECK_FALSE(client.info(name, KDBUS_ATTACH_NAMES).value().credentials);
+    } else {
+        CHECK(client.info("a.b").error().name == error_names::not_supported);
+        CHECK_FALSE(info.names);
+    }
+    if (info.groups) { // dbus-daemon tells since 1.12, all others always did
+        std::vector<gid_t> groups(static_cast<std::size_t>(getgroups(0, nullptr)));
+        (void)!getgroups(static_cast<int>(groups.size()), groups.data());
+        for (const gid_t group : groups)
+            CHECK(std::count(info.groups->begin(), info.groups->end(), group) == 1);
+    }
+#ifdef KDBUS_TEST_KERNEL
+    REQUIRE(info.groups);
+    CHECK(info.description == "the-other");
+    CHECK(info.process_name == own_process_name());
+    REQUIRE(info.command_line);
+    CHECK(info.command_line->front().ends_with(program_invocation_short_name));
+    CHECK(info.executable->ends_with(program_invocation_short_name));
+    CHECK(info.cgroup->starts_with("/"));
+    REQUIRE(info.capabilities);
+    CHECK(info.capabilities->last >= CAP_AUDIT_READ);
+    CHECK(info.capabilities->has(CAP_SYS_ADMIN) == (geteuid() == 0));
+    CHECK_FALSE(info.capabilities->has(64));
+#endif
+}
+
+TEMPLATE_TEST_CASE("what a message says of its sender", "[services]", ALL_BUSES) {
+    TestType bus;
+    auto sender = bus.connect({.description = "sender"});
+    auto all = bus.connect({.metadata = _KDBUS_ATTACH_ANY});
+    std::optional<kdbus::ConnectionInfo> info;
+    Texts names;
+    std::optional<kdbus::Result<bool>> changed;
+    auto slot = all.subscribe(Match::signal().member("Tick"),
+                              [&](const kdbus::Message& signal) {
+                                  info = signal.sender_info();
+                                  for (std::string_view name : signal.sender_names())
+                                      names.emplace_back(name);
+                                  changed = all.sender_changed(signal);
+                              })
+                    .value();
+    if (TestType::is_bus)
+        sender.request_name(service_name).value();
+    sender.emit({path, interface_name, "Tick"}).value();
+    // What it owns later does not matter.
+    if (TestType::is_bus)
+        sender.release_name(service_name).value();
+    REQUIRE(both_until(all, sender, [&] { return info.has_value(); }));
+    CHECK(info->unique_name == sender.unique_name());
+    REQUIRE(changed->has_value());
+    CHECK_FALSE(**changed);
+#ifdef KDBUS_TEST_KERNEL
+    CHECK(names == Texts{service_name});
+    CHECK(info->names == names);
+    CHECK(info->credentials->tid == gettid());
+    CHECK(info->groups);
+    CHECK(info->process_name == own_process_name());
+    CHECK(info->thread_name);
+    CHECK(info->executable);
+    CHECK(info->command_line->size() >= 1);
+    CHECK(info->cgroup);
+    CHECK(info->capabilities->effective == info->capabilities->permitted);
+    CHECK(info->description == "sender");
+    // Not asked for: absent.
+    auto few = std::optional(bus.connect({.metadata = 0}));
+    info.reset();
+    auto other = few->subscribe(Match::signal().member("Tick"),
+                                [&](const kdbus::Message& signal) {
+                                    info = signal.sender_info();
+                                    changed = few->sender_changed(signal);
+                                })
+                     .value();
+    sender.emit({path, interface_name, "Tick"}).value();
+    REQUIRE(process_until(*few, [&] { return info.has_value(); }));
+    CHECK(info->names == Texts());
+    CHECK_FALSE(info->credentials);
+    CHECK_FALSE(info->process_name);
+    CHECK_FALSE(info->capabilities);
+    CHECK_FALSE(**changed); // there is nothing to confuse
+#else
+    CHECK(names.empty());
+    CHECK_FALSE(info->names);
+    CHECK_FALSE(info->credentials);
+#endif
+}
+
+#ifdef KDBUS_TEST_KERNEL
+TEST_CASE("a message of another process than the one that connected is told apart", "[services]") {
+    KernelBus bus;
+    auto receiver = bus.connect();
+    auto opened = bus.connect();
+    auto secretive = bus.connect({.metadata_shown = 0});
+    std::map<std::string, kdbus::Result<bool>> changed;
+    std::map<std::string, pid_t> senders;
+    auto slot = receiver
+                    .subscribe(Match::signal().member("Tick"),
+                               [&](const kdbus::Message& signal, const std::string& tag) {
+                                   changed.emplace(tag, receiver.sender_changed(signal));
+                                   senders[tag] = receiver.credentials(signal).value().pid;
+                               })
+                    .value();
+    const kdbus::Signal tick{path, interface_name, "Tick"};
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)opened.emit(tick, "child");
+        (void)secretive.emit(tick, "secretive");
+        _exit(0);
+    }
+    waitpid(child, nullptr, 0);
+    opened.emit(tick, "opener").value();
+    REQUIRE(process_until(receiver, [&] { return changed.size() == 3; }));
+    CHECK(senders["child"] == child);
+    CHECK(changed.at("child").value());
+    CHECK_FALSE(changed.at("opener").value());
+    // Who hides who opened it is not trusted.
+    CHECK(changed.at("secretive").error().name == error_names::failed);
+    if (geteuid() == 0) {
+        const pid_t changing = fork();
+        if (changing == 0) {
+            auto own = bus.connect();
+            (void)!setresgid(65534, 65534, 65534);
+            (void)!setresuid(65534, 65534, 65534);
+            (void)own.emit(tick, "dropped");
+            usleep(300'000); // whoever has gone cannot be asked about
+            _exit(0);
+        }
+        REQUIRE(process_until(receiver, [&] { return changed.size() == 4; }));
+        CHECK(changed.at("dropped").value());
+        waitpid(changing, nullptr, 0);
+    }
+}
+#endif
 

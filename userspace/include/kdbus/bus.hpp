@@ -338,6 +338,24 @@ public:
     Result<Credentials> credentials(std::string_view name);
     /// Who sent a message: the credentials in it, or else those of the connection it came from.
     Result<Credentials> credentials(const Message& message);
+    /// All that is known of who is behind a name, empty from peer to peer. @p what: KDBUS_ATTACH_*,
+    /// the parts wanted; asking for less costs less, over sockets above all without names. The
+    /// process is the one that connected, as it was then; names are those of now. Fails with
+    /// NameHasNoOwner.
+    Result<ConnectionInfo> info(std::string_view name, std::uint64_t what = _KDBUS_ATTACH_ANY);
+    /// Whether somebody else sent a message than who opened the connection it came from: another
+    /// process, or one with other user or group ids by now. On the kernel's bus a message has the
+    /// credentials of who sent it. A privileged program that was made to write to a descriptor it
+    /// inherited lends its own to what the opener of the descriptor prepared: who acts on
+    /// privileges should refuse messages for which this is true, or fails. Harmless programs that
+    /// pass a connection on to a child, or give up privileges after they connected, are told apart
+    /// by comparing credentials(message) with credentials(message.sender()).
+    ///
+    /// Over sockets, and if credentials are not attached to messages (ConnectionOptions::metadata),
+    /// there is nothing to confuse, as credentials(message) is who opened the connection, and the
+    /// result is false. Fails with NameHasNoOwner if the connection has ended, Failed if it does
+    /// not let others know who opened it.
+    Result<bool> sender_changed(const Message& message);
 
     // ---- the event loop ---------------------------------------------------------------------
 

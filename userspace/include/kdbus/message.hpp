@@ -4,12 +4,11 @@
 
 #include <kdbus/abi/fd.hpp>
 #include <kdbus/abi/metadata.hpp>
+#include <kdbus/credentials.hpp>
 #include <kdbus/export.hpp>
 #include <kdbus/result.hpp>
 #include <kdbus/wire/mapping.hpp>
 #include <kdbus/wire/message.hpp>
-
-#include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
@@ -21,6 +20,7 @@
 #include <system_error>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 namespace kdbus {
 
@@ -38,21 +38,6 @@ struct Timestamp {
     std::chrono::nanoseconds monotonic{}; ///< CLOCK_MONOTONIC, as std::chrono::steady_clock counts
     std::chrono::sys_time<std::chrono::nanoseconds> realtime{};
 };
-
-/// Who a process is, as the kernel says, in our own namespaces (messages.md 9.2). To decide what it
-/// may do, look at the effective ids: on a bus that is not the kernel's they are all that is known.
-struct Credentials {
-    static constexpr auto unknown_uid = static_cast<uid_t>(-1);
-    static constexpr auto unknown_gid = static_cast<gid_t>(-1);
-
-    uid_t uid = unknown_uid, euid = unknown_uid, suid = unknown_uid, fsuid = unknown_uid;
-    gid_t gid = unknown_gid, egid = unknown_gid, sgid = unknown_gid, fsgid = unknown_gid;
-    pid_t pid = 0, tid = 0, ppid = 0; ///< 0: unknown
-};
-
-/// The credentials in a message's or connection's metadata; nothing if there are none.
-[[nodiscard]] KDBUS_EXPORT std::optional<Credentials>
-credentials_of(const abi::Metadata& metadata) noexcept;
 
 namespace detail {
 /// Types of a sequence of arguments, which may be empty.
@@ -128,7 +113,14 @@ public:
     /// The sender when it sent. Nothing if not asked for, if the sender is a proxy's client, or if
     /// the message came over a socket: then Connection::credentials(message) finds out.
     [[nodiscard]] std::optional<Credentials> credentials() const noexcept;
-    /// Everything the kernel attached; nothing to a message that came over a socket.
+    /// The well-known names that the sender owned when it sent, as the kernel vouches; a name that
+    /// is asked for later may have got another owner meanwhile. Over sockets this is not known, and
+    /// the list empty.
+    [[nodiscard]] std::vector<std::string_view> sender_names() const;
+    /// The sender when it sent, all that was asked for (ConnectionOptions::metadata), copied out of
+    /// the message. Over sockets the unique name only: Connection::info() finds out more.
+    [[nodiscard]] ConnectionInfo sender_info() const;
+    /// Everything the kernel attached, in place; nothing to a message that came over a socket.
     [[nodiscard]] abi::Metadata metadata() const noexcept;
 
     /// Hands out the descriptor an argument of type h stands for. Fails with InvalidArgs if there

@@ -58,6 +58,21 @@ std::optional<std::string_view> Metadata::cgroup() const noexcept {
     return text(items_, KDBUS_ITEM_CGROUP);
 }
 
+std::optional<Capabilities> Metadata::capabilities() const noexcept {
+    const auto item = items_.find(KDBUS_ITEM_CAPS);
+    const auto words = item ? item->array<std::uint32_t>() : std::nullopt;
+    if (!words || words->empty())
+        return std::nullopt;
+    const std::size_t per_set = words->front() / 32 + 1;
+    if (words->size() != 1 + 4 * per_set)
+        return std::nullopt;
+    const auto set = [&](std::size_t index) {
+        const auto from = words->subspan(1 + index * per_set, per_set);
+        return from[0] | (per_set > 1 ? std::uint64_t{from[1]} << 32 : 0);
+    };
+    return Capabilities{words->front(), set(0), set(1), set(2), set(3)};
+}
+
 std::optional<std::string_view> Metadata::seclabel() const noexcept {
     return text(items_, KDBUS_ITEM_SECLABEL);
 }

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <tuple>
 #include <unistd.h>
 #include <utility>
 
@@ -201,13 +202,42 @@ Result<std::vector<std::string>> Connection::list_names() {
 }
 
 Result<Credentials> Connection::credentials(std::string_view name) {
-    return core_->transport().credentials(name);
+    auto known = info(name, KDBUS_ATTACH_CREDS | KDBUS_ATTACH_PIDS);
+    if (!known)
+        return std::move(known).error();
+    if (!known->credentials)
+        return Error{error_names::failed,
+                     "The credentials of " + std::string(name) + " are not known"};
+    return *known->credentials;
 }
 
 Result<Credentials> Connection::credentials(const Message& message) {
     if (auto attached = message.credentials())
         return *attached;
     return credentials(message.sender());
+}
+
+Result<ConnectionInfo> Connection::info(std::string_view name, std::uint64_t what) {
+    return core_->transport().info(name, what);
+}
+
+Result<bool> Connection::sender_changed(const Message& message) {
+    const bool ids = message.metadata().creds().has_value();
+    const bool process = message.metadata().pids().has_value();
+    const auto sender = message.credentials();
+    if (!sender)
+        return false;
+    const auto opener = credentials(message.sender());
+    if (!opener)
+        return opener.error();
+    if ((ids && opener->euid == Credentials::unknown_uid) ||
+        (process && opener->pid == 0 && sender->pid != 0))
+        return Error{error_names::failed,
+                     std::string(message.sender()) + " does not let others know who opened it"};
+    const auto ids_of = [](const Credentials& of) {
+        return std::tuple(of.uid, of.euid, of.suid, of.fsuid, of.gid, of.egid, of.sgid, of.fsgid);
+    };
+    return (ids && ids_of(*sender) != ids_of(*opener)) || (process && sender->pid != opener->pid);
 }
 
 int Connection::fd() const noexcept {

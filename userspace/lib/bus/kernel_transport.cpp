@@ -453,15 +453,14 @@ Result<std::string> KernelTransport::name_owner(std::string_view name) {
     return std::string(wire::UniqueName(found->first()->id).view());
 }
 
-Result<Credentials> KernelTransport::credentials(std::string_view name) {
-    auto found = look_up(name, KDBUS_ATTACH_CREDS | KDBUS_ATTACH_PIDS);
+Result<ConnectionInfo> KernelTransport::info(std::string_view name, std::uint64_t what) {
+    auto found = look_up(name, what);
     if (!found)
         return std::move(found).error();
-    const auto result = credentials_of(found->first()->metadata());
-    if (!result)
-        return Error{error_names::failed,
-                     "The credentials of " + std::string(name) + " are not known"};
-    return *result;
+    const auto record = found->first();
+    ConnectionInfo info = info_of(record->metadata(), (what & KDBUS_ATTACH_NAMES) != 0);
+    info.unique_name = wire::UniqueName(record->id).view();
+    return info;
 }
 
 Result<std::vector<std::string>> KernelTransport::list_names() {

@@ -7,15 +7,6 @@
 #include <utility>
 
 namespace kdbus {
-namespace {
-
-/// The kernel's 64-bit ids say "unknown" with 32 set bits (messages.md 13.35).
-std::uint32_t narrow_id(std::uint64_t id) noexcept {
-    return id >= abi::unknown_id ? ~std::uint32_t{0} : static_cast<std::uint32_t>(id);
-}
-
-} // namespace
-
 void detail::MessageDataDeleter::operator()(MessageData* data) const noexcept {
     delete data;
 }
@@ -26,30 +17,6 @@ Error detail::error_of(const wire::Message& reply) {
         if (const auto text = reply.reader().read_text('s'))
             error.message = *text;
     return error;
-}
-
-std::optional<Credentials> credentials_of(const abi::Metadata& metadata) noexcept {
-    const auto creds = metadata.creds();
-    const auto pids = metadata.pids();
-    if (!creds && !pids)
-        return std::nullopt;
-    Credentials result;
-    if (creds) {
-        result.uid = narrow_id(creds->uid);
-        result.euid = narrow_id(creds->euid);
-        result.suid = narrow_id(creds->suid);
-        result.fsuid = narrow_id(creds->fsuid);
-        result.gid = narrow_id(creds->gid);
-        result.egid = narrow_id(creds->egid);
-        result.sgid = narrow_id(creds->sgid);
-        result.fsgid = narrow_id(creds->fsgid);
-    }
-    if (pids) {
-        result.pid = static_cast<pid_t>(pids->pid);
-        result.tid = static_cast<pid_t>(pids->tid);
-        result.ppid = static_cast<pid_t>(pids->ppid);
-    }
-    return result;
 }
 
 Message::Message(std::unique_ptr<detail::MessageData, detail::MessageDataDeleter> data) noexcept
@@ -70,6 +37,21 @@ std::optional<Timestamp> Message::timestamp() const noexcept {
 
 std::optional<Credentials> Message::credentials() const noexcept {
     return credentials_of(metadata());
+}
+
+std::vector<std::string_view> Message::sender_names() const {
+    std::vector<std::string_view> names;
+    metadata().for_each_owned_name(
+        [&](const abi::OwnedName& owned) { names.push_back(owned.name); });
+    return names;
+}
+
+ConnectionInfo Message::sender_info() const {
+    // On the kernel's bus names are always asked for.
+    const bool of_kernel_bus = data_->slice.header().payload_type == KDBUS_PAYLOAD_DBUS;
+    ConnectionInfo info = info_of(metadata(), of_kernel_bus);
+    info.unique_name = sender();
+    return info;
 }
 
 abi::Metadata Message::metadata() const noexcept {

@@ -11,6 +11,8 @@
 #include <array>
 #include <cerrno>
 #include <new>
+#include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace kdbus::detail {
@@ -44,6 +46,35 @@ wire::MatchRule for_bus(wire::MatchRule rule) {
 std::uint32_t result_of(const Message& answer) {
     const auto number = answer.get<std::uint32_t>();
     return number ? *number : 0;
+}
+
+/// What GetConnectionCredentials says, as far as it was asked for.
+ConnectionInfo info_from(const std::map<std::string, Variant>& known, std::uint64_t what) {
+    ConnectionInfo info;
+    const auto value = [&]<class T>(const char* key, std::type_identity<T>) -> std::optional<T> {
+        const auto found = known.find(key);
+        if (found == known.end())
+            return std::nullopt;
+        auto read = found->second.template get<T>();
+        if (!read)
+            return std::nullopt;
+        return *std::move(read);
+    };
+    constexpr std::type_identity<std::uint32_t> number;
+    const auto uid = (what & KDBUS_ATTACH_CREDS) != 0 ? value("UnixUserID", number) : std::nullopt;
+    const auto pid = (what & KDBUS_ATTACH_PIDS) != 0 ? value("ProcessID", number) : std::nullopt;
+    if (uid || pid) {
+        auto& credentials = info.credentials.emplace();
+        credentials.euid = uid.value_or(Credentials::unknown_uid);
+        credentials.pid = static_cast<pid_t>(pid.value_or(0));
+    }
+    if ((what & KDBUS_ATTACH_AUXGROUPS) != 0)
+        info.groups = value("UnixGroupIDs", std::type_identity<std::vector<gid_t>>());
+    if ((what & KDBUS_ATTACH_SECLABEL) != 0)
+        if (const auto label =
+                value("LinuxSecurityLabel", std::type_identity<std::vector<std::uint8_t>>()))
+            info.security_label.emplace(label->begin(), std::find(label->begin(), label->end(), 0));
+    return info;
 }
 
 Error strange_answer(std::string_view member) {
@@ -221,26 +252,51 @@ Result<std::vector<std::string>> SocketBus::list_names() {
     return names;
 }
 
-Result<Credentials> SocketBus::credentials(std::string_view name) {
-    const auto reply = ask("GetConnectionCredentials", name);
+Result<ConnectionInfo> SocketBus::info(std::string_view name, std::uint64_t what) {
+    // Asked by unique name, all answers are about the same connection.
+    auto owner = name.starts_with(':') ? Result<std::string>(std::string(name)) : name_owner(name);
+    if (!owner)
+        return std::move(owner).error();
+    const auto reply = ask("GetConnectionCredentials", *owner);
     if (!reply)
         return reply.error();
     const auto known = reply->get<std::map<std::string, Variant>>();
     if (!known)
         return known.error();
-    const auto number = [&](const char* key) {
-        const auto found = known->find(key);
-        return found == known->end() ? wire::Result<std::uint32_t>(0)
-                                     : found->second.get<std::uint32_t>();
-    };
-    Credentials result;
-    if (known->contains("UnixUserID"))
-        result.euid = number("UnixUserID").value_or(Credentials::unknown_uid);
-    result.pid = static_cast<pid_t>(number("ProcessID").value_or(0));
-    if (result.euid == Credentials::unknown_uid && result.pid == 0)
-        return Error{error_names::failed,
-                     "The credentials of " + std::string(name) + " are not known"};
-    return result;
+    ConnectionInfo info = info_from(*known, what);
+    if ((what & KDBUS_ATTACH_NAMES) != 0) {
+        auto names = names_of(*owner);
+        if (!names)
+            return std::move(names).error();
+        info.names = *std::move(names);
+    }
+    info.unique_name = *std::move(owner);
+    return info;
+}
+
+Result<std::vector<std::string>> SocketBus::names_of(std::string_view owner) {
+    auto all = list_names();
+    if (!all)
+        return all;
+    std::erase_if(*all, [](const std::string& name) { return name.starts_with(':'); });
+    // All at once: the bus answers in order.
+    std::vector<std::uint64_t> serials;
+    for (const std::string& name : *all) {
+        const auto serial = start("GetNameOwner", name);
+        if (!serial)
+            return serial.error();
+        serials.push_back(*serial);
+    }
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < serials.size(); ++i) {
+        const auto reply = finish(serials[i]);
+        if (!reply && reply.error().name != error_names::name_has_no_owner)
+            return reply.error();
+        if (const auto found = reply ? reply->get<std::string_view>() : std::string_view();
+            found && *found == owner)
+            names.push_back(std::move((*all)[i]));
+    }
+    return names;
 }
 
 Result<void> SocketBus::add_match(std::uint64_t cookie, const wire::MatchRule& rule) {

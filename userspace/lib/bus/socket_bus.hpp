@@ -29,7 +29,7 @@ public:
     Result<void> release_name(std::string_view name) override;
     Result<std::string> name_owner(std::string_view name) override;
     Result<std::vector<std::string>> list_names() override;
-    Result<Credentials> credentials(std::string_view name) override;
+    Result<ConnectionInfo> info(std::string_view name, std::uint64_t what) override;
     Result<void> add_match(std::uint64_t cookie, const wire::MatchRule& rule) override;
     void remove_match(std::uint64_t cookie) noexcept override;
     void add_sender_names(const Message& message,
@@ -62,6 +62,8 @@ private:
     /// Has a rule removed, whose answer nobody waits for.
     void forget(std::string_view rule) noexcept;
 
+    /// The well-known names that a connection owns.
+    Result<std::vector<std::string>> names_of(std::string_view owner);
     Result<void> watch(const std::string& name);
     void unwatch(std::string_view name) noexcept;
 

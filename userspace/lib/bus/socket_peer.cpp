@@ -71,17 +71,27 @@ Result<std::vector<std::string>> SocketPeer::list_names() {
     return no_names();
 }
 
-Result<Credentials> SocketPeer::credentials(std::string_view name) {
+Result<ConnectionInfo> SocketPeer::info(std::string_view name, std::uint64_t what) {
     if (!name.empty())
         return no_names();
-    const auto peer = peer_credentials(fd());
-    if (!peer)
-        return Error::from_code(peer.error(), "Credentials of the other end");
-    Credentials result;
-    result.euid = peer->uid;
-    result.egid = peer->gid;
-    result.pid = peer->pid;
-    return result;
+    ConnectionInfo info;
+    if ((what & (KDBUS_ATTACH_CREDS | KDBUS_ATTACH_PIDS)) != 0) {
+        const auto peer = peer_credentials(fd());
+        if (!peer)
+            return Error::from_code(peer.error(), "Credentials of the other end");
+        auto& credentials = info.credentials.emplace();
+        if ((what & KDBUS_ATTACH_CREDS) != 0) {
+            credentials.euid = peer->uid;
+            credentials.egid = peer->gid;
+        }
+        if ((what & KDBUS_ATTACH_PIDS) != 0)
+            credentials.pid = peer->pid;
+    }
+    if ((what & KDBUS_ATTACH_AUXGROUPS) != 0)
+        info.groups = peer_groups(fd());
+    if ((what & KDBUS_ATTACH_SECLABEL) != 0)
+        info.security_label = peer_label(fd());
+    return info;
 }
 
 Result<void> SocketPeer::add_match(std::uint64_t, const wire::MatchRule&) {

@@ -25,7 +25,7 @@ public:
     Result<std::string> name_owner(std::string_view name) override;
     Result<std::vector<std::string>> list_names() override;
     /// Of the peer, whose name is empty.
-    Result<Credentials> credentials(std::string_view name) override;
+    Result<ConnectionInfo> info(std::string_view name, std::uint64_t what) override;
     Result<void> add_match(std::uint64_t cookie, const wire::MatchRule& rule) override;
     void remove_match(std::uint64_t) noexcept override {}
     void add_sender_names(const Message&, std::vector<std::string_view>&) const override {}

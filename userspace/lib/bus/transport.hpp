@@ -72,7 +72,8 @@ public:
     virtual Result<void> release_name(std::string_view name) = 0;
     virtual Result<std::string> name_owner(std::string_view name) = 0;
     virtual Result<std::vector<std::string>> list_names() = 0;
-    virtual Result<Credentials> credentials(std::string_view name) = 0;
+    /// Who is behind a name, the parts in @p what (KDBUS_ATTACH_*) as far as they are known.
+    virtual Result<ConnectionInfo> info(std::string_view name, std::uint64_t what) = 0;
 
     /// Lets messages through that match a rule; what else comes is sorted out above.
     virtual Result<void> add_match(std::uint64_t cookie, const wire::MatchRule& rule) = 0;

@@ -78,4 +78,33 @@ abi::Result<ucred> peer_credentials(int socket) noexcept {
     return credentials;
 }
 
+std::optional<std::vector<gid_t>> peer_groups(int socket) {
+    std::vector<gid_t> groups(32);
+    auto length = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    int done = getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &length);
+    if (done < 0 && errno == ERANGE) {
+        groups.resize(length / sizeof(gid_t));
+        done = getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &length);
+    }
+    if (done < 0)
+        return std::nullopt;
+    groups.resize(length / sizeof(gid_t));
+    return groups;
+}
+
+std::optional<std::string> peer_label(int socket) {
+    std::string label(256, '\0');
+    auto length = static_cast<socklen_t>(label.size());
+    int done = getsockopt(socket, SOL_SOCKET, SO_PEERSEC, label.data(), &length);
+    if (done < 0 && errno == ERANGE) {
+        label.resize(length);
+        done = getsockopt(socket, SOL_SOCKET, SO_PEERSEC, label.data(), &length);
+    }
+    if (done < 0)
+        return std::nullopt;
+    label.resize(length);
+    label.resize(std::strlen(label.c_str())); // some modules count the NUL, others do not
+    return label;
+}
+
 } // namespace kdbus::detail

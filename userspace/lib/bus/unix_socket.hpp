@@ -7,7 +7,11 @@
 #include <kdbus/result.hpp>
 #include <kdbus/wire/address.hpp>
 
+#include <optional>
+#include <string>
 #include <sys/socket.h>
+#include <sys/types.h>
+#include <vector>
 
 namespace kdbus::detail {
 
@@ -19,6 +23,9 @@ namespace kdbus::detail {
 
 /// Who made or connected the other end (SO_PEERCRED). Errors: those of getsockopt.
 [[nodiscard]] abi::Result<ucred> peer_credentials(int socket) noexcept;
+/// Its supplementary groups and its security label; nothing if the kernel does not say.
+[[nodiscard]] std::optional<std::vector<gid_t>> peer_groups(int socket);
+[[nodiscard]] std::optional<std::string> peer_label(int socket);
 
 } // namespace kdbus::detail
 

@@ -17,6 +17,21 @@ struct OwnedName {
     std::string_view name;
 };
 
+/// Capability sets (capabilities(7)), as seen in the receiver's user namespace: bit n is the
+/// capability of that number.
+struct Capabilities {
+    std::uint32_t last = 0; ///< highest one the kernel knows
+    std::uint64_t inheritable = 0;
+    std::uint64_t permitted = 0;
+    std::uint64_t effective = 0;
+    std::uint64_t bounding = 0;
+    /// Whether the effective set has @p capability (CAP_*).
+    [[nodiscard]] bool has(unsigned capability) const noexcept {
+        return capability < 64 && (effective >> capability & 1) != 0;
+    }
+    friend bool operator==(const Capabilities&, const Capabilities&) = default;
+};
+
 /// The value of an unknown user or group id in struct kdbus_creds (messages.md 13.35).
 inline constexpr std::uint64_t unknown_id = 0xffffffff;
 
@@ -46,6 +61,8 @@ public:
     /// Arguments, each followed by a NUL; may hold the first one only (messages.md 9.4).
     [[nodiscard]] std::optional<std::string_view> cmdline() const noexcept;
     [[nodiscard]] std::optional<std::string_view> cgroup() const noexcept;
+    /// The first 64 of them.
+    [[nodiscard]] std::optional<Capabilities> capabilities() const noexcept;
     [[nodiscard]] std::optional<std::string_view> seclabel() const noexcept;
     [[nodiscard]] std::optional<kdbus_audit> audit() const noexcept;
     /// The description given at HELLO.
