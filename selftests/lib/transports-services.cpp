@@ -27,6 +27,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr const char* object_manager = "org.freedesktop.DBus.ObjectManager";
+
 using Texts = std::vector<std::string>;
 
 /// Processes two connections until something is so: two peers get acquainted at first.
@@ -44,6 +46,65 @@ std::string own_process_name() {
     return std::string(program_invocation_short_name).substr(0, longest);
 }
 #endif
+
+std::string text_of(const kdbus::InterfaceMap& interfaces) {
+    std::string text;
+    for (const auto& [interface, properties] : interfaces) {
+        text += " " + interface + "{";
+        for (const auto& [name, value] : properties)
+            text += name + "=" +
+                    (value.type() == "i" ? std::to_string(value.get<int>().value())
+                                         : std::string(value.type())) +
+                    ";";
+        text += "}";
+    }
+    return text;
+}
+
+kdbus::Interface with_value(const char* name, int value) {
+    kdbus::Interface interface(name);
+    interface.property("Value", [value] { return value; });
+    return interface;
+}
+
+/// What an object manager tells, as lines.
+class Observer {
+public:
+    Observer(kdbus::Connection& connection, std::string destination, std::string path_of_manager)
+        : manager_(connection, std::move(destination), std::move(path_of_manager)),
+          added_(manager_
+                     .on_added([this](const kdbus::ObjectPath& at,
+                                      const kdbus::InterfaceMap& interfaces) {
+                         lines.push_back("+" + at.value + text_of(interfaces));
+                     })
+                     .value()),
+          removed_(manager_
+                       .on_removed([this](const kdbus::Message& signal, const kdbus::ObjectPath& at,
+                                          const Texts& interfaces) {
+                           std::string line = "-" + at.value;
+                           for (const std::string& interface : interfaces)
+                               line += " " + interface;
+                           lines.push_back(line + " of " + std::string(signal.path()));
+                       })
+                       .value()) {}
+
+    [[nodiscard]] Texts objects() {
+        Texts result;
+        const auto all = manager_.get();
+        if (!all)
+            return {all.error().name};
+        for (const auto& [at, interfaces] : *all)
+            result.push_back(at.value + text_of(interfaces));
+        return result;
+    }
+
+    Texts lines;
+
+private:
+    kdbus::ObjectManagerProxy manager_;
+    kdbus::Slot added_;
+    kdbus::Slot removed_;
+};
 
 } // namespace
 
@@ -267,6 +328,228 @@ TEMPLATE_TEST_CASE("a watch may end itself, and start others", "[services]", BUS
         .reset();
     CHECK(stays(watcher, [&] { return !called; }));
     CHECK_FALSE(watcher.timeout());
+}
+
+TEMPLATE_TEST_CASE("object managers list and announce what is below them", "[services]",
+                   ALL_BUSES) {
+    TestType bus;
+    auto service = bus.connect();
+    auto client = bus.connect();
+    std::atomic<bool> stop = false;
+    const std::string name = service.unique_name();
+
+    auto before = service.add_object("/o/before", with_value("org.example.A", 1)).value();
+    auto beside = service.add_object("/other", with_value("org.example.A", 2)).value();
+    auto manager = service.add_object_manager("/o").value();
+    CHECK(service.add_object_manager("/o").error().name == error_names::object_path_in_use);
+    CHECK(service.add_object_manager("o").error().name == error_names::invalid_args);
+    Observer observer(client, name, "/o");
+    const auto expect = [&](const Texts& lines) {
+        (void)both_until(client, service, [&] { return observer.lines.size() >= lines.size(); });
+        CHECK(observer.lines == lines);
+        observer.lines.clear();
+    };
+    /// Calls are answered by a thread meanwhile.
+    const auto listed = [&] {
+        stop = false;
+        std::thread thread([&] {
+            while (!stop)
+                service.wait(10ms).value();
+        });
+        auto objects = observer.objects();
+        stop = true;
+        thread.join();
+        return objects;
+    };
+    CHECK(listed() == Texts{"/o/before org.example.A{Value=1;}"});
+
+    // Several interfaces of an object, one by one and at once.
+    auto a = service.add_object("/o/x", with_value("org.example.A", 3)).value();
+    expect({"+/o/x org.example.A{Value=3;}"});
+    auto b = service.add_object("/o/x", kdbus::Interface("org.example.B")).value();
+    expect({"+/o/x org.example.B{}"});
+    std::vector<kdbus::Interface> two;
+    two.push_back(with_value("org.example.A", 4));
+    two.push_back(with_value("org.example.B", 5));
+    auto deep = service.add_object("/o/x/y/z", std::move(two)).value();
+    expect({"+/o/x/y/z org.example.A{Value=4;} org.example.B{Value=5;}"});
+    CHECK(listed() == Texts{"/o/before org.example.A{Value=1;}",
+                            "/o/x org.example.A{Value=3;} org.example.B{}",
+                            "/o/x/y/z org.example.A{Value=4;} org.example.B{Value=5;}"});
+    a.reset();
+    expect({"-/o/x org.example.A of /o"});
+    deep.reset();
+    expect({"-/o/x/y/z org.example.A org.example.B of /o"});
+
+    // All interfaces or none.
+    two.clear();
+    two.push_back(with_value("org.example.C", 6));
+    two.push_back(with_value("org.example.B", 7));
+    CHECK(service.add_object("/o/x", std::move(two)).error().name ==
+          error_names::object_path_in_use);
+    two.clear();
+    two.push_back(with_value("org.example.C", 6));
+    two.push_back(with_value("org.example.C", 7));
+    CHECK(service.add_object("/o/x", std::move(two)).error().name ==
+          error_names::object_path_in_use);
+    two.clear();
+    CHECK(service.add_object("/o/x", std::move(two)).error().name == error_names::invalid_args);
+    CHECK(listed() == Texts{"/o/before org.example.A{Value=1;}", "/o/x org.example.B{}"});
+
+    // What is not below, what is not a child, and the manager's own object are not told of.
+    auto outside = service.add_object("/ox", with_value("org.example.A", 8)).value();
+    auto own = service.add_object("/o", with_value("org.example.A", 9)).value();
+    auto marker = service.add_object("/o/marker", kdbus::Interface("org.example.M")).value();
+    expect({"+/o/marker org.example.M{}"});
+    // Without its manager an object goes silently.
+    manager.reset();
+    marker.reset();
+    service.emit({"/o", object_manager, "InterfacesRemoved"}, kdbus::ObjectPath("/end"), Texts())
+        .value();
+    expect({"-/end of /o"});
+    CHECK(listed() == Texts{error_names::unknown_interface});
+}
+
+TEMPLATE_TEST_CASE("of nested object managers the nearest one tells", "[services]", ALL_BUSES) {
+    TestType bus;
+    auto service = bus.connect();
+    auto client = bus.connect();
+    Observer observer(client, service.unique_name(), "/");
+    const auto expect = [&](const Texts& lines) {
+        (void)both_until(client, service, [&] { return observer.lines.size() >= lines.size(); });
+        CHECK(observer.lines == lines);
+        observer.lines.clear();
+    };
+    auto root = service.add_object_manager("/").value();
+    auto inner = service.add_object_manager("/in/ner").value();
+    expect({"+/in/ner org.freedesktop.DBus.ObjectManager{}"});
+    auto object = service.add_object("/in/ner/x", with_value("org.example.A", 1)).value();
+    auto outer = service.add_object("/in/y", with_value("org.example.A", 2)).value();
+    expect({"+/in/ner/x org.example.A{Value=1;}", "+/in/y org.example.A{Value=2;}"});
+    object.reset();
+    outer.reset();
+    expect({"-/in/ner/x org.example.A of /in/ner", "-/in/y org.example.A of /"});
+    object = service.add_object("/in/ner/x", with_value("org.example.A", 1)).value();
+    inner.reset();
+    object.reset();
+    expect({"+/in/ner/x org.example.A{Value=1;}",
+            "-/in/ner org.freedesktop.DBus.ObjectManager of /", "-/in/ner/x org.example.A of /"});
+}
+
+TEMPLATE_TEST_CASE("properties that cannot be read are left out", "[services]", ALL_BUSES) {
+    TestType bus;
+    auto service = bus.connect();
+    auto client = bus.connect();
+    Observer observer(client, service.unique_name(), "/o");
+    auto manager = service.add_object_manager("/o").value();
+    kdbus::Interface interface("org.example.A");
+    kdbus::Slot helper;
+    interface.property("Fails", []() -> kdbus::Result<int> {
+        return kdbus::Error{error_names::failed, "on purpose"};
+    });
+    interface.property("Throws", []() -> int { throw std::runtime_error("on purpose"); });
+    interface.write_only_property("WriteOnly", [](int) {});
+    interface.property("Good", [] { return 1; });
+    // A getter may use the connection, and change what is exported.
+    interface.property("Busy", [&] {
+        helper.reset();
+        helper = service.add_object("/o/helper", kdbus::Interface("org.example.H")).value();
+        return 2;
+    });
+    auto object = service.add_object("/o/x", std::move(interface)).value();
+    REQUIRE(both_until(client, service, [&] { return observer.lines.size() == 2; }));
+    CHECK(observer.lines ==
+          Texts{"+/o/helper org.example.H{}", "+/o/x org.example.A{Busy=2;Good=1;}"});
+    observer.lines.clear();
+    std::optional<kdbus::Result<kdbus::ManagedObjects>> objects;
+    kdbus::ObjectManagerProxy proxy(client, service.unique_name(), "/o");
+    auto call = proxy.get_async([&](auto result) { objects = std::move(result); }).value();
+    REQUIRE(both_until(client, service, [&] { return objects.has_value(); }));
+    // Listed is what was there when the question came; the getter replaced its helper since.
+    REQUIRE(objects->has_value());
+    CHECK((*objects)->size() == 2);
+    CHECK((*objects)->at(kdbus::ObjectPath("/o/x")).at("org.example.A").size() == 2);
+}
+
+TEMPLATE_TEST_CASE("objects may go while they are asked", "[services]", ALL_BUSES) {
+    TestType bus;
+    auto service = bus.connect();
+    auto client = bus.connect();
+    const std::string name = service.unique_name();
+    Observer observer(client, name, "/o");
+    auto manager = std::make_optional(service.add_object_manager("/o").value());
+    kdbus::Slot object;
+    kdbus::Interface interface("org.example.A");
+    interface.method("Leave", [&] {
+        object.reset();
+        return std::string("left");
+    });
+    object = service.add_object("/o/x", std::move(interface)).value();
+    std::vector<std::string> answers;
+    const auto note = [&](const auto& reply) {
+        answers.push_back(reply ? "ok" : reply.error().name);
+    };
+    auto leave = client.call_async({name, "/o/x", "org.example.A", "Leave"}, note).value();
+    REQUIRE(
+        both_until(client, service, [&] { return observer.lines.size() + answers.size() == 3; }));
+    CHECK(observer.lines == Texts{"+/o/x org.example.A{}", "-/o/x org.example.A of /o"});
+    CHECK(answers == Texts{"ok"});
+    // The manager itself, by a getter of an object that it is about to list.
+    bool armed = false;
+    kdbus::Interface hostile("org.example.A");
+    hostile.property("Value", [&] {
+        if (armed) {
+            manager.reset();
+            object.reset();
+        }
+        return 1;
+    });
+    object = service.add_object("/o/x", std::move(hostile)).value();
+    armed = true;
+    answers.clear();
+    auto get = client.call_async({name, "/o", object_manager, "GetManagedObjects"}, note).value();
+    REQUIRE(both_until(client, service, [&] { return !answers.empty(); }));
+    CHECK(answers == Texts{"ok"});
+    answers.clear();
+    get = client.call_async({name, "/o", object_manager, "GetManagedObjects"}, note).value();
+    REQUIRE(both_until(client, service, [&] { return !answers.empty(); }));
+    CHECK(answers == Texts{error_names::unknown_object});
+}
+
+TEMPLATE_TEST_CASE("what cannot be announced is not exported", "[services]", ALL_BUSES) {
+    TestType bus;
+    auto service = bus.connect();
+    auto manager = service.add_object_manager("/o").value();
+    kdbus::Interface interface("org.example.A");
+    interface.property("Value", [] { return kdbus::ObjectPath("not a path"); });
+    CHECK(service.add_object("/o/x", std::move(interface)).error().name ==
+          error_names::invalid_args);
+    CHECK(service.add_object("/o/x", with_value("org.example.A", 1)));
+}
+
+TEMPLATE_TEST_CASE("introspection shows an object manager", "[services]", ALL_BUSES) {
+    TestType bus;
+    auto service = bus.connect();
+    auto client = bus.connect();
+    auto manager = service.add_object_manager("/o").value();
+    std::string xml;
+    auto call =
+        client
+            .call_async(
+                {service.unique_name(), "/o", "org.freedesktop.DBus.Introspectable", "Introspect"},
+                [&](const auto& reply) { xml = reply.value().template get<std::string>().value(); })
+            .value();
+    REQUIRE(both_until(client, service, [&] { return !xml.empty(); }));
+    CHECK(xml.find("<interface name=\"org.freedesktop.DBus.ObjectManager\">") != std::string::npos);
+    CHECK(xml.find("<method name=\"GetManagedObjects\">\n"
+                   "   <arg type=\"a{oa{sa{sv}}}\" name=\"objpath_interfaces_and_properties\" "
+                   "direction=\"out\"/>") != std::string::npos);
+    CHECK(xml.find("<signal name=\"InterfacesAdded\">\n   <arg type=\"o\" name=\"object_path\"/>\n"
+                   "   <arg type=\"a{sa{sv}}\" name=\"interfaces_and_properties\"/>") !=
+          std::string::npos);
+    CHECK(xml.find("<signal name=\"InterfacesRemoved\">\n"
+                   "   <arg type=\"o\" name=\"object_path\"/>\n"
+                   "   <arg type=\"as\" name=\"interfaces\"/>") != std::string::npos);
 }
 
 TEMPLATE_TEST_CASE("who is behind a name", "[services]", ALL_BUSES) {

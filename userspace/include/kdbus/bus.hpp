@@ -251,6 +251,20 @@ public:
     /// have several; Introspectable, Peer and Properties come by themselves. Fails with InvalidArgs
     /// (a path, name or signature that is not valid), ObjectPathInUse (it has that interface).
     [[nodiscard]] Result<Slot> add_object(std::string_view path, Interface interface);
+    /// Same for several interfaces of one object at once, all or none of them, which an object
+    /// manager announces in one signal. InvalidArgs if there are none.
+    [[nodiscard]] Result<Slot> add_object(std::string_view path, std::vector<Interface> interfaces);
+
+    /// Gives the object at @p path the interface org.freedesktop.DBus.ObjectManager (D-Bus
+    /// specification, "org.freedesktop.DBus.ObjectManager"), until the slot is destroyed: clients
+    /// can get all objects below the path with their interfaces and properties, and are told by the
+    /// signals InterfacesAdded and InterfacesRemoved when add_object() adds some or their slots are
+    /// destroyed. What cannot be announced is not added; add_object() then fails as emit() does. No
+    /// other interface is needed at the path. Objects that are there already are not announced. Of
+    /// several managers above an object the nearest one emits the signals; all of them list it, and
+    /// an inner manager as one of its object's interfaces. Interfaces that every object has are not
+    /// listed, nor are properties that cannot be read. Fails with InvalidArgs, ObjectPathInUse.
+    [[nodiscard]] Result<Slot> add_object_manager(std::string_view path);
 
     /// Announces changed properties of an exported object (org.freedesktop.DBus.Properties), with
     /// their values or without as their options say. Fails with UnknownObject, UnknownInterface,

@@ -144,7 +144,17 @@ Result<void> Connection::call_no_reply_raw(const Method& method, const detail::A
 }
 
 Result<Slot> Connection::add_object(std::string_view path, Interface interface) {
-    return core_->add_object(path, std::move(interface));
+    std::vector<Interface> interfaces;
+    interfaces.push_back(std::move(interface));
+    return add_object(path, std::move(interfaces));
+}
+
+Result<Slot> Connection::add_object(std::string_view path, std::vector<Interface> interfaces) {
+    return core_->add_object(path, std::move(interfaces));
+}
+
+Result<Slot> Connection::add_object_manager(std::string_view path) {
+    return core_->add_object_manager(path);
 }
 
 Result<void> Connection::emit_properties_changed(std::string_view path, std::string_view interface,

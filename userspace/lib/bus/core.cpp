@@ -5,10 +5,12 @@
 #include "wait.hpp"
 
 #include <kdbus/abi/send.hpp>
+#include <kdbus/object_manager.hpp>
 #include <kdbus/wire/names.hpp>
 
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <vector>
 
 namespace kdbus::detail {
@@ -239,11 +241,51 @@ void ConnectionCore::reply_error(std::string_view caller, std::uint64_t serial,
     (void)send_reply(header, ArgumentsRef([&](wire::Writer& writer) { writer.append(text); }), {});
 }
 
-Result<Slot> ConnectionCore::add_object(std::string_view path, Interface interface) {
+Result<Slot> ConnectionCore::add_object(std::string_view path, std::vector<Interface> interfaces) {
     const std::uint64_t id = ++last_id_;
-    if (auto added = objects_.add(id, path, std::move(interface)); !added)
+    if (auto added = objects_.add(id, path, std::move(interfaces)); !added)
         return std::move(added).error();
+    return announce_added(id, path);
+}
+
+Result<Slot> ConnectionCore::add_object_manager(std::string_view path) {
+    const std::uint64_t id = ++last_id_;
+    if (auto added = objects_.add_manager(id, path); !added)
+        return std::move(added).error();
+    return announce_added(id, path);
+}
+
+Result<Slot> ConnectionCore::announce_added(std::uint64_t id, std::string_view path) {
+    if (const std::string_view manager = objects_.manager_of(path); !manager.empty()) {
+        const InterfaceMap interfaces = objects_.added(id, path);
+        const auto write = [&](wire::Writer& writer) {
+            writer.append(ObjectPathView(path), interfaces);
+        };
+        auto told =
+            emit({}, {manager, object_manager_interface, "InterfacesAdded"}, ArgumentsRef(write));
+        if (!told) {
+            // What nobody could be told of shall not be there.
+            objects_.remove(id, [](std::string_view, std::string_view, const auto&) {});
+            return std::move(told).error();
+        }
+    }
     return Slot(weak_from_this(), Slot::Kind::object, id);
+}
+
+void ConnectionCore::announce_removed(std::string_view manager, std::string_view path,
+                                      const Objects::Interfaces& interfaces) noexcept {
+    try {
+        const auto write = [&](wire::Writer& writer) {
+            writer.append(ObjectPathView(path)).open_array("s");
+            for (const auto& [name, entry] : interfaces)
+                writer.append(name);
+            writer.close();
+        };
+        // It is gone whether or not somebody can be told.
+        (void)emit({}, {manager, object_manager_interface, "InterfacesRemoved"},
+                   ArgumentsRef(write));
+    } catch (const std::bad_alloc&) {
+    }
 }
 
 Result<void> ConnectionCore::emit_properties_changed(std::string_view path,
@@ -386,7 +428,7 @@ Result<void> ConnectionCore::release_name(std::string_view name) {
 void ConnectionCore::remove(Slot::Kind kind, std::uint64_t id) noexcept {
     switch (kind) {
     case Slot::Kind::object:
-        objects_.remove(id);
+        objects_.remove(id, [this](auto&&... removed) { announce_removed(removed...); });
         break;
     case Slot::Kind::call:
         (void)take_pending(id);

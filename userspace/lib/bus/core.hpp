@@ -24,6 +24,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace kdbus::detail {
 
@@ -52,7 +53,8 @@ public:
                std::span<const int> fds);
     void reply_error(std::string_view caller, std::uint64_t serial, const Error& error);
 
-    Result<Slot> add_object(std::string_view path, Interface interface);
+    Result<Slot> add_object(std::string_view path, std::vector<Interface> interfaces);
+    Result<Slot> add_object_manager(std::string_view path);
     Result<void> emit_properties_changed(std::string_view path, std::string_view interface,
                                          std::span<const std::string_view> properties);
     /// @p ended, if there is one, is called when no more signals can come.
@@ -100,6 +102,11 @@ private:
         std::uint64_t cookie;
         std::size_t users;
     };
+
+    /// Tells of what was added under an id, if a manager is in charge of it.
+    Result<Slot> announce_added(std::uint64_t id, std::string_view path);
+    void announce_removed(std::string_view manager, std::string_view path,
+                          const Objects::Interfaces& interfaces) noexcept;
 
     [[nodiscard]] Result<void> check_destination(const Method& method) const;
     /// Header of a call; the text is the method's.

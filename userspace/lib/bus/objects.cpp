@@ -49,6 +49,11 @@ Error unknown_object(std::string_view path) {
     return {error_names::unknown_object, "No object at " + std::string(path)};
 }
 
+Error in_use(std::string_view path, std::string_view interface) {
+    return {error_names::object_path_in_use,
+            std::string(path) + " has the interface " + std::string(interface)};
+}
+
 Error unknown_property(std::string_view property) {
     return {error_names::unknown_property, "No property " + std::string(property)};
 }
@@ -109,33 +114,119 @@ Error wrong_arguments(const wire::Message& call, std::string_view wanted) {
                                            "), not (" + std::string(call.signature) + ")"};
 }
 
+/// Those that can be read, now; one that cannot shall not hide the others.
+PropertyMap read_properties(Interface& interface) {
+    PropertyMap values;
+    for (const auto& [name, property] : interface.properties()) {
+        if (!property.getter)
+            continue;
+        auto* writable = interface.find_property(name);
+        auto value = guarded([&] { return writable->getter(); });
+        if (value)
+            values.emplace(name, *std::move(value));
+    }
+    return values;
+}
+
 } // namespace
 
-Result<void> Objects::add(std::uint64_t id, std::string_view path, Interface interface) {
-    if (auto checked = check_names(path, interface); !checked)
+Result<void> Objects::add(std::uint64_t id, std::string_view path,
+                          std::vector<Interface> interfaces) {
+    if (interfaces.empty())
+        return Error{error_names::invalid_args, "No interface for " + std::string(path)};
+    Interfaces entries;
+    for (Interface& interface : interfaces) {
+        if (auto checked = check_names(path, interface); !checked)
+            return checked;
+        const std::string name = interface.name();
+        if (entries.contains(name))
+            return in_use(path, name);
+        entries.emplace(name, Entry{id, std::make_shared<Interface>(std::move(interface))});
+    }
+    return insert(path, entries);
+}
+
+Result<void> Objects::add_manager(std::uint64_t id, std::string_view path) {
+    Interface manager(object_manager_interface);
+    manager
+        .method("GetManagedObjects", [this, own = std::string(path)] { return below(own); },
+                {.out = {"objpath_interfaces_and_properties"}})
+        .signal<ObjectPath, InterfaceMap>("InterfacesAdded",
+                                          {"object_path", "interfaces_and_properties"})
+        .signal<ObjectPath, std::vector<std::string>>("InterfacesRemoved",
+                                                      {"object_path", "interfaces"});
+    if (auto checked = check_names(path, manager); !checked)
         return checked;
-    auto& interfaces = objects_[std::string(path)];
-    const std::string name = interface.name();
-    if (interfaces.contains(name))
-        return Error{error_names::object_path_in_use,
-                     std::string(path) + " has the interface " + name};
-    interfaces.emplace(name, Entry{id, std::make_shared<Interface>(std::move(interface))});
+    Interfaces entries;
+    entries.emplace(object_manager_interface,
+                    Entry{id, std::make_shared<Interface>(std::move(manager)), true});
+    return insert(path, entries);
+}
+
+Result<void> Objects::insert(std::string_view path, Interfaces& entries) {
+    if (const Interfaces* present = interfaces_at(path))
+        for (const auto& [name, entry] : entries)
+            if (present->contains(name))
+                return in_use(path, name);
+    objects_[std::string(path)].merge(entries);
     return {};
 }
 
-void Objects::remove(std::uint64_t id) noexcept {
+void Objects::remove(std::uint64_t id, const Removed& removed) noexcept {
+    // Handlers may own slots, whose end leads back here: let them go when all is in order.
+    Interfaces gone;
     for (auto object = objects_.begin(); object != objects_.end(); ++object) {
         Interfaces& interfaces = object->second;
-        const auto found = std::find_if(interfaces.begin(), interfaces.end(),
-                                        [&](const auto& entry) { return entry.second.id == id; });
-        if (found == interfaces.end())
+        for (auto next = interfaces.begin(); next != interfaces.end();) {
+            const auto entry = next++;
+            if (entry->second.id == id)
+                gone.insert(interfaces.extract(entry));
+        }
+        if (gone.empty())
             continue;
-        // Handlers may own slots, whose end leads back here: let them go when all is in order.
-        const auto removed = interfaces.extract(found);
+        if (const std::string_view manager = manager_of(object->first); !manager.empty())
+            removed(manager, object->first, gone);
         if (interfaces.empty())
             objects_.erase(object);
         return;
     }
+}
+
+std::string_view Objects::manager_of(std::string_view path) const noexcept {
+    while (path.size() > 1) {
+        const auto slash = path.rfind('/');
+        path = slash == 0 ? std::string_view("/") : path.substr(0, slash);
+        if (const Interfaces* interfaces = interfaces_at(path))
+            if (const auto found = interfaces->find(object_manager_interface);
+                found != interfaces->end() && found->second.manager)
+                return path;
+    }
+    return {};
+}
+
+InterfaceMap Objects::added(std::uint64_t id, std::string_view path) const {
+    // Getters may add and remove objects: look first, ask then.
+    std::vector<std::shared_ptr<Interface>> chosen;
+    if (const Interfaces* interfaces = interfaces_at(path))
+        for (const auto& [name, entry] : *interfaces)
+            if (entry.id == id)
+                chosen.push_back(entry.interface);
+    InterfaceMap result;
+    for (const auto& interface : chosen)
+        result.emplace(interface->name(), read_properties(*interface));
+    return result;
+}
+
+ManagedObjects Objects::below(std::string_view manager) const {
+    std::vector<std::pair<std::string, std::shared_ptr<Interface>>> chosen; // likewise
+    for (const auto& [path, interfaces] : objects_)
+        if (is_below(path, manager))
+            for (const auto& [name, entry] : interfaces)
+                chosen.emplace_back(path, entry.interface);
+    ManagedObjects result;
+    for (auto& [path, interface] : chosen)
+        result[ObjectPath(std::move(path))].emplace(interface->name(), read_properties(*interface));
+    return result;
 }
 
 const Objects::Interfaces* Objects::interfaces_at(std::string_view path) const noexcept {
@@ -316,15 +407,8 @@ Result<void> Objects::get_all_properties(Invocation& invocation, const Interface
     wire::Writer& reply = invocation.reply();
     reply.open_array("{sv}");
     for (const auto& interface : chosen)
-        for (const auto& [name, property] : interface->properties()) {
-            if (!property.getter)
-                continue;
-            auto* writable = interface->find_property(name);
-            const auto value = guarded([&] { return writable->getter(); });
-            // One property that cannot be read now shall not hide the others.
-            if (value)
-                reply.open_dict_entry("sv").append(name).append(*value).close();
-        }
+        for (const auto& [name, value] : read_properties(*interface))
+            reply.open_dict_entry("sv").append(name).append(value).close();
     reply.close();
     return {};
 }

@@ -38,6 +38,8 @@ wire::MatchRule for_bus(wire::MatchRule rule) {
         return argument.kind == Kind::has ||
                (argument.kind == Kind::name_namespace && argument.index != 0);
     });
+    if (rule.path_namespace == "/") // everything, but dbus-broker takes it for path='/'
+        rule.path_namespace.clear();
     rule.eavesdrop = false; // calls to others are not for us to answer
     return rule;
 }
