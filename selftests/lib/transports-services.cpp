@@ -3,6 +3,7 @@
 #include "transports.hpp"
 
 #include <kdbus/object_manager.hpp>
+#include <kdbus/throwing.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -713,3 +714,106 @@ TEST_CASE("a message of another process than the one that connected is told apar
 }
 #endif
 
+TEMPLATE_TEST_CASE("a client and a service with exceptions", "[services]", ALL_BUSES) {
+    using kdbus::throwing::Connection;
+    TestType bus;
+    auto service = Connection(bus.connect());
+    auto client = Connection(bus.connect());
+    const std::string name = service.unique_name();
+    const auto name_of = [](auto&& what) -> std::string {
+        try {
+            what();
+        } catch (const kdbus::Exception& error) {
+            return error.name();
+        }
+        return "none";
+    };
+
+    kdbus::Interface interface(interface_name);
+    int value = 5;
+    interface.method("Add", [](int a, int b) { return a + b; });
+    interface.method("Both", [](int a, const std::string& b) { return std::tuple(a, b); });
+    interface.method("Nothing", [] {});
+    interface.method("Fail", [] { throw kdbus::Exception("org.example.Error.X", "on purpose"); });
+    interface.property(
+        "Value", [&] { return value; }, [&](int wanted) { value = wanted; });
+    const auto object = service.add_object(path, std::move(interface));
+    const auto manager = service.add_object_manager("/m");
+    CHECK(name_of([&] { (void)service.add_object("bad", kdbus::Interface("a.b")); }) ==
+          error_names::invalid_args);
+    Texts ticks;
+    const auto tick = client.subscribe(Match::signal().member("Tick"),
+                                       [&](std::string_view text) { ticks.emplace_back(text); });
+    CHECK(name_of([&] { (void)client.subscribe("bogus='1'", [] {}); }) ==
+          error_names::match_rule_invalid);
+    if (TestType::is_bus) {
+        CHECK(service.request_name(service_name) == kdbus::NameState::owner);
+        CHECK(client.name_owner(service_name) == name);
+        CHECK(client.list_names().size() >= 4);
+        CHECK(client.info(service_name).unique_name == name);
+        CHECK(client.credentials(name).pid == getpid());
+        CHECK(name_of([&] { client.release_name("org.example.Nobody"); }) ==
+              error_names::name_has_no_owner);
+    } else {
+        CHECK(name_of([&] { service.request_name(service_name); }) == error_names::not_supported);
+        CHECK(name_of([&] {
+                  (void)client.watch_name(service_name, [](std::string_view, std::string_view) {});
+              }) == error_names::not_supported);
+    }
+
+    std::atomic<bool> stop = false;
+    std::thread thread([&] {
+        while (!stop)
+            service.wait(10ms);
+    });
+    const auto at = [&](std::string_view member) {
+        return kdbus::Method{name, path, interface_name, member};
+    };
+    CHECK(client.call<int>(at("Add"), 1, 2) == 3);
+    CHECK(client.call<int, std::string>(at("Both"), 1, "x") == std::tuple(1, std::string("x")));
+    client.call(at("Nothing"));
+    CHECK(client.call<kdbus::Message>(at("Add"), 3, 4).template get<int>().value() == 7);
+    CHECK(kdbus::throwing::call<int>(client, at("Add"), 5, 6) == 11);
+    CHECK(name_of([&] { client.call(at("Fail")); }) == "org.example.Error.X");
+    CHECK(name_of([&] { client.template call<std::string>(at("Add"), 1, 2); }) ==
+          error_names::invalid_args);
+    CHECK(client.template get_property<int>(at("Value")) == 5);
+    client.set_property(at("Value"), 6);
+    CHECK(client.template get_property<int>(at("Value")) == 6);
+    CHECK(name_of([&] { (void)client.template get_property<std::string>(at("Value")); }) ==
+          error_names::invalid_args);
+    CHECK(name_of([&] { client.set_property(at("Other"), 1); }) == error_names::unknown_property);
+    client.call_no_reply(at("Nothing"));
+    Texts answers;
+    const auto failed = [&](const kdbus::Error& error) {
+        answers.push_back(error.name);
+    };
+    const auto sum = client.call_async<int>(
+        at("Add"), [&](int n) { answers.push_back(std::to_string(n)); }, failed, 20, 1);
+    const auto nothing = client.call_async(
+        at("Nothing"), [&] { answers.push_back("nothing"); }, failed);
+    const auto text = client.call_async<int, std::string_view>(
+        at("Both"), [&](int, std::string_view t) { answers.emplace_back(t); }, failed, 1, "text");
+    const auto whole = client.call_async<kdbus::Message>(
+        at("Add"), [&](const kdbus::Message& m) { answers.emplace_back(m.signature()); }, failed, 1,
+        1);
+    const auto error = client.call_async<>(
+        at("Fail"), [] {}, failed);
+    const auto wrong = client.call_async<std::string>(
+        at("Add"), [&](const std::string&) { answers.push_back("?"); }, failed, 1, 1);
+    REQUIRE(process_until(client, [&] { return answers.size() == 6; }));
+    CHECK(answers ==
+          Texts{"21", "nothing", "text", "i", "org.example.Error.X", error_names::invalid_args});
+    stop = true;
+    thread.join();
+    service.emit({path, interface_name, "Tick"}, "t");
+    REQUIRE(process_until(client, [&] { return !ticks.empty(); }));
+    CHECK(ticks == Texts{"t"});
+    CHECK(name_of([&] {
+              service.emit({"bad", interface_name, "Tick"});
+          }) == error_names::invalid_args);
+    constexpr std::array<std::string_view, 1> unknown{"Unknown"};
+    CHECK(name_of([&] { service.emit_properties_changed(path, interface_name, unknown); }) ==
+          error_names::unknown_property);
+    CHECK(name_of([&] { (void)Connection::open("nothing:"); }) == error_names::not_supported);
+}
