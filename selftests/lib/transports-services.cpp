@@ -450,6 +450,7 @@ TEMPLATE_TEST_CASE("properties that cannot be read are left out", "[services]", 
     });
     interface.property("Throws", []() -> int { throw std::runtime_error("on purpose"); });
     interface.write_only_property("WriteOnly", [](int) {});
+    interface.property("Descriptor", [] { return kdbus::UnixFd{0}; });
     interface.property("Good", [] { return 1; });
     // A getter may use the connection, and change what is exported.
     interface.property("Busy", [&] {

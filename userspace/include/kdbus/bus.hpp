@@ -259,11 +259,11 @@ public:
     /// specification, "org.freedesktop.DBus.ObjectManager"), until the slot is destroyed: clients
     /// can get all objects below the path with their interfaces and properties, and are told by the
     /// signals InterfacesAdded and InterfacesRemoved when add_object() adds some or their slots are
-    /// destroyed. What cannot be announced is not added; add_object() then fails as emit() does. No
-    /// other interface is needed at the path. Objects that are there already are not announced. Of
-    /// several managers above an object the nearest one emits the signals; all of them list it, and
-    /// an inner manager as one of its object's interfaces. Interfaces that every object has are not
-    /// listed, nor are properties that cannot be read. Fails with InvalidArgs, ObjectPathInUse.
+    /// destroyed. What cannot be announced is not added; add_object() then fails as emit() does.
+    /// Objects that are there already are not announced. Of several managers above an object the
+    /// nearest one emits the signals; all of them list it, and inner managers. Not listed are
+    /// interfaces that every object has, and properties that cannot be read or are descriptors.
+    /// Fails with InvalidArgs, ObjectPathInUse.
     [[nodiscard]] Result<Slot> add_object_manager(std::string_view path);
 
     /// Announces changed properties of an exported object (org.freedesktop.DBus.Properties), with

@@ -128,6 +128,15 @@ PropertyMap read_properties(Interface& interface) {
     return values;
 }
 
+/// What an object manager says of an interface: signals to all cannot carry descriptors.
+PropertyMap listed_properties(Interface& interface) {
+    PropertyMap values = read_properties(interface);
+    std::erase_if(values, [](const auto& property) {
+        return property.second.type().find('h') != std::string_view::npos;
+    });
+    return values;
+}
+
 } // namespace
 
 Result<void> Objects::add(std::uint64_t id, std::string_view path,
@@ -213,7 +222,7 @@ InterfaceMap Objects::added(std::uint64_t id, std::string_view path) const {
                 chosen.push_back(entry.interface);
     InterfaceMap result;
     for (const auto& interface : chosen)
-        result.emplace(interface->name(), read_properties(*interface));
+        result.emplace(interface->name(), listed_properties(*interface));
     return result;
 }
 
@@ -225,7 +234,8 @@ ManagedObjects Objects::below(std::string_view manager) const {
                 chosen.emplace_back(path, entry.interface);
     ManagedObjects result;
     for (auto& [path, interface] : chosen)
-        result[ObjectPath(std::move(path))].emplace(interface->name(), read_properties(*interface));
+        result[ObjectPath(std::move(path))].emplace(interface->name(),
+                                                    listed_properties(*interface));
     return result;
 }
 
