@@ -5,7 +5,7 @@
 #include <kdbus/export.hpp>
 
 #include <concepts>
-#include <expected>
+#include <kdbus/expected.hpp>
 #include <stdexcept>
 #include <string>
 #include <string_view>

@@ -8,7 +8,7 @@
 #include <kdbus/abi/connection.hpp>
 #include <kdbus/wire/bloom.hpp>
 
-#include <expected>
+#include <kdbus/expected.hpp>
 #include <memory>
 #include <optional>
 #include <string>

@@ -439,7 +439,8 @@ Result<void> Objects::set_property(Invocation& invocation, const Interfaces& int
         return Error{error_names::invalid_args, "The property " + std::string(name) +
                                                     " has the type " + found->property->signature +
                                                     ", not " + std::string(value.type())};
-    auto done = guarded([&]() -> Result<void> { return found->property->setter(value); });
+    const Variant& set = value; // lambdas of clang before 16 take no structured bindings
+    auto done = guarded([&]() -> Result<void> { return found->property->setter(set); });
     if (!done)
         return done;
     announce_(call.path(), found->interface->name(), name);

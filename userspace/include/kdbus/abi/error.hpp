@@ -3,7 +3,7 @@
 #define KDBUS_ABI_ERROR_HPP
 
 #include <cerrno>
-#include <expected>
+#include <kdbus/expected.hpp>
 #include <system_error>
 
 /// Layer 1: the kernel interface as C++ objects, without any D-Bus.

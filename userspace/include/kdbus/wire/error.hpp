@@ -2,7 +2,7 @@
 #ifndef KDBUS_WIRE_ERROR_HPP
 #define KDBUS_WIRE_ERROR_HPP
 
-#include <expected>
+#include <kdbus/expected.hpp>
 #include <system_error>
 
 #include <kdbus/export.hpp>
