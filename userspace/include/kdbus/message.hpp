@@ -42,7 +42,7 @@ struct Timestamp {
 namespace detail {
 /// Types of a sequence of arguments, which may be empty.
 template <class... T>
-inline constexpr std::string_view types_of = wire::signature_of<T...>;
+[[gnu::visibility("hidden")]] inline constexpr std::string_view types_of = wire::signature_of<T...>;
 template <>
 inline constexpr std::string_view types_of<> = {};
 
