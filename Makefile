@@ -39,8 +39,8 @@ have_headers = [ -e '$(HEADERS)'/include/generated/utsrelease.h ]
 no_headers = echo "The module is not built: this kernel's headers are missing (on Debian: apt-get install linux-headers-$$(uname -r))."
 
 .PHONY: all user-space module install uninstall test test-kernels test-sanitize check-module fuzz
-.PHONY: bench demo shell clean clean-cache help
-.PHONY: build-packages test-packages sanitize-packages sanitized-user-space stage
+.PHONY: check-compilers bench demo shell clean clean-cache help
+.PHONY: build-packages test-packages sanitize-packages clang-packages sanitized-user-space stage
 
 # One step after the other: each uses all processors itself.
 .NOTPARALLEL:
@@ -56,6 +56,7 @@ help:
 	@echo 'make test-kernels    the tests of the kernel interface on all these kernels'
 	@echo 'make test-sanitize   the guest tests on kernels built with KASAN, lockdep, KCSAN'
 	@echo 'make check-module    W=1, sparse and checkpatch'
+	@echo 'make check-compilers user space with clang, and with the next Debian release'
 	@echo 'make fuzz            fuzz the module [SECONDS=120] [SEED=]; see selftests/fuzz/main.cpp'
 	@echo
 	@echo 'make                 build the module for the running kernel, and user space'
@@ -72,6 +73,9 @@ test-packages:
 
 sanitize-packages:
 	@$(vm)/packages-install build test sanitize
+
+clang-packages:
+	@$(vm)/packages-install build test clang
 
 user-space: build-packages
 	@$(locked) '$(configure) -B build -DKDBUS_TESTS=$(TESTS) >/dev/null && \
@@ -139,6 +143,9 @@ test-kernels: test-packages
 
 check-module: sanitize-packages
 	@$(vm)/check-module 6.1 6.12 7
+
+check-compilers: clang-packages
+	@selftests/compilers/check
 
 # When it kills the kernel, the end of the journal tells with what.
 fuzz: sanitize-packages

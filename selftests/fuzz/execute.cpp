@@ -558,7 +558,8 @@ void Executor::learn(Slot& slot, const Op& op, const u64* command) {
         if (map == MAP_FAILED)
             return;
         std::unique_lock lock(mutex_);
-        slot.pool = &pools_.emplace_back(static_cast<const std::uint8_t*>(map), hello.pool_size);
+        slot.pool = &pools_.emplace_back(
+            Pool{static_cast<const std::uint8_t*>(map), hello.pool_size}); // clang wants the braces
         return;
     }
     case KDBUS_CMD_RECV:

@@ -88,3 +88,24 @@ collect_modules() {
         esac
     done
 }
+
+# The Debian release after that of guests.
+next_release=trixie
+
+# Where the machine gets Debian from.
+repository() {
+    local suite uri
+    # shellcheck source=/dev/null
+    suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    uri=$(apt-get indextargets --format '$(ORIGIN)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)' \
+        'Created-By: Packages' | sed -n "s/^Debian|$suite|main|//p" | head -n 1)
+    [ -n "$uri" ] || die "apt has no Debian sources: run apt-get update"
+    printf '%s\n' "$uri"
+}
+
+# Options of mmdebstrap for every root.
+root_options=(
+    --aptopt='Acquire::Retries "3"' --aptopt='APT::Sandbox::User "root"'
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*'
+    --dpkgopt='path-exclude=/usr/share/locale/*'
+)

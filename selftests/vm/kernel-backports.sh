@@ -5,17 +5,7 @@
 # Its build tools need that release's C library and compiler: they live in a folder of their own,
 # with the headers, and modules are built there (see `module`).
 
-backports_release=trixie
 backports_compiler=gcc-14
-
-# Where the machine gets Debian from.
-repository() {
-    local suite
-    # shellcheck source=/dev/null
-    suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-    apt-get indextargets --format '$(ORIGIN)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)' \
-        'Created-By: Packages' | sed -n "s/^Debian|$suite|main|//p" | head -n 1
-}
 
 # In the new release's root $1: install the newest headers of series 7, and fetch the kernel.
 install_newest() {
@@ -45,20 +35,16 @@ prepare() {
 make_product() {
     local release module
     uri=$(repository)
-    [ -n "$uri" ] || die "apt has no Debian sources: run apt-get update"
     say "Fetching Debian's newest $1.x kernel and what modules are built with (about 150 MB)"
     begin "$cache/kernel/backports-$1"
     install_newest >"$work/install"
-    printf 'deb %s %s main\n' "$uri" "$backports_release" "$uri" "$backports_release-backports" \
+    printf 'deb %s %s main\n' "$uri" "$next_release" "$uri" "$next_release-backports" \
         >"$work/sources.list"
     as_root mmdebstrap --variant=apt --include="make,$backports_compiler,libc6-dev,pahole,sparse" \
-        --aptopt='Acquire::Retries "3"' --aptopt='APT::Sandbox::User "root"' \
-        --aptopt='Acquire::Check-Valid-Until "false"' \
-        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' \
+        "${root_options[@]}" --aptopt='Acquire::Check-Valid-Until "false"' \
         --customize-hook="upload $work/install /install" \
         --customize-hook='chroot "$1" sh /install' \
-        "$backports_release" "$work/chroot" "$work/sources.list" >&2 ||
+        "$next_release" "$work/chroot" "$work/sources.list" >&2 ||
         die "making a root with Debian's newest kernel headers failed, see the lines above"
     release=$(cat "$work/chroot/kernel/release")
     product=$cache/kernel/backports-$release
