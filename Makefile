@@ -19,7 +19,7 @@ DESTDIR ?=
 HEADERS ?= /lib/modules/$(shell uname -r)/build
 
 BUILD_TYPE ?= RelWithDebInfo
-# How long `make fuzz` runs.
+# How long `make fuzz` runs, and each program of `make fuzz-parsers`.
 SECONDS ?= 120
 # Whether the C++ tests are built, too.
 TESTS ?= OFF
@@ -39,7 +39,7 @@ have_headers = [ -e '$(HEADERS)'/include/generated/utsrelease.h ]
 no_headers = echo "The module is not built: this kernel's headers are missing (on Debian: apt-get install linux-headers-$$(uname -r))."
 
 .PHONY: all user-space module install uninstall test test-kernels test-sanitize check-module fuzz
-.PHONY: check-compilers bench demo shell clean clean-cache help
+.PHONY: check-compilers fuzz-parsers bench demo shell clean clean-cache help
 .PHONY: build-packages test-packages sanitize-packages clang-packages sanitized-user-space stage
 
 # One step after the other: each uses all processors itself.
@@ -58,6 +58,7 @@ help:
 	@echo 'make check-module    W=1, sparse and checkpatch'
 	@echo 'make check-compilers user space with clang, and with the next Debian release'
 	@echo 'make fuzz            fuzz the module [SECONDS=120] [SEED=]; see selftests/fuzz/main.cpp'
+	@echo 'make fuzz-parsers    fuzz what reads messages, rules, addresses... [SECONDS=120]'
 	@echo
 	@echo 'make                 build the module for the running kernel, and user space'
 	@echo 'make install         install them [PREFIX=/usr/local] [DESTDIR=]'
@@ -155,6 +156,14 @@ fuzz: sanitize-packages
 	@$(vm)/run --kernel 6.12-kasan --timeout $$(($(SECONDS) + 300)) --append oops=panic \
 		--result build/vm/fuzz.journal -- '$(CURDIR)'/build/selftests/fuzz/fuzz --journal 3 \
 		--seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+# In build/fuzz, where what they find stays, too.
+fuzz-parsers: clang-packages
+	@$(locked) '$(configure) -B build/fuzz -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O1 -g1" \
+		-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DKDBUS_FUZZ=ON \
+		-DKDBUS_TESTS=OFF >/dev/null && \
+		cmake --build build/fuzz -j$(jobs) --target fuzz-parsers'
+	@selftests/lib/fuzz/run build/fuzz/selftests/lib/fuzz $(SECONDS)
 
 demo: stage
 	@selftests/demo/run $(KERNEL)
