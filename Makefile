@@ -39,7 +39,7 @@ have_headers = [ -e '$(HEADERS)'/include/generated/utsrelease.h ]
 no_headers = echo "The module is not built: this kernel's headers are missing (on Debian: apt-get install linux-headers-$$(uname -r))."
 
 .PHONY: all user-space module install uninstall test test-kernels test-sanitize check-module fuzz
-.PHONY: check-compilers fuzz-parsers bench demo shell clean clean-cache help
+.PHONY: test-threads check-compilers fuzz-parsers bench demo shell clean clean-cache help
 .PHONY: build-packages test-packages sanitize-packages clang-packages sanitized-user-space stage
 
 # One step after the other: each uses all processors itself.
@@ -55,6 +55,7 @@ help:
 	@echo '                     each with KERNEL=6.1 (default), 6.12 or 7, Debian kernels'
 	@echo 'make test-kernels    the tests of the kernel interface on all these kernels'
 	@echo 'make test-sanitize   the guest tests on kernels built with KASAN, lockdep, KCSAN'
+	@echo 'make test-threads    connections in several threads, with the thread sanitizer'
 	@echo 'make check-module    W=1, sparse and checkpatch'
 	@echo 'make check-compilers user space with clang, and with the next Debian release'
 	@echo 'make fuzz            fuzz the module [SECONDS=120] [SEED=]; see selftests/fuzz/main.cpp'
@@ -135,6 +136,12 @@ test-sanitize: sanitize-packages
 		$(MAKE) --no-print-directory stage KERNEL=$$kernel TESTS=ON; \
 	done
 	@$(vm)/test --only '$(ONLY)' $(SANITIZERS)
+
+test-threads: test-packages
+	@$(locked) '$(configure) -B build/tsan -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O1 -g1" \
+		-DKDBUS_SANITIZE_THREADS=ON >/dev/null && \
+		cmake --build build/tsan -j$(jobs) --target lib-threads-host'
+	@$(vm)/test --build build/tsan --only lib-threads
 
 test-kernels: test-packages
 	@set -e; for kernel in $(KERNELS); do \
