@@ -132,7 +132,8 @@ enum class NameState {
 /// process() too, after which the connection is as usable as before.
 ///
 /// In a foreign event loop: poll fd() for events() until timeout() at the latest, then call
-/// process().
+/// process(); on_change() tells when to look at the two again. Adapters for the usual loops are in
+/// <kdbus/loop/...>.
 class KDBUS_EXPORT Connection {
 public:
     /// Connects to the first address of a D-Bus address list that works (D-Bus specification,
@@ -385,6 +386,11 @@ public:
     /// Fails with Disconnected after the connection ended (open calls have got their NoReply by
     /// then), Failed if called from a handler.
     Result<bool> process();
+    /// Has @p callback called whenever events() or timeout() give something else than at the last
+    /// call of it (or of this function): after sending, a blocking call, destroying a slot, and at
+    /// the end of process(). It must not throw and may use fd(), events() and timeout() only. There
+    /// is one; an empty one stands for none.
+    void on_change(std::move_only_function<void()> callback);
 
     /// Waits for something to do, no longer than @p limit, and does it. False if nothing was done.
     Result<bool> wait(std::chrono::nanoseconds limit = std::chrono::nanoseconds::max());

@@ -198,7 +198,7 @@ Result<void> Connection::release_name(std::string_view name) {
 }
 
 Result<std::string> Connection::name_owner(std::string_view name) {
-    return core_->transport().name_owner(name);
+    return core_->name_owner(name);
 }
 
 Result<Slot> Connection::watch_name(
@@ -208,7 +208,7 @@ Result<Slot> Connection::watch_name(
 }
 
 Result<std::vector<std::string>> Connection::list_names() {
-    return core_->transport().list_names();
+    return core_->list_names();
 }
 
 Result<Credentials> Connection::credentials(std::string_view name) {
@@ -228,7 +228,7 @@ Result<Credentials> Connection::credentials(const Message& message) {
 }
 
 Result<ConnectionInfo> Connection::info(std::string_view name, std::uint64_t what) {
-    return core_->transport().info(name, what);
+    return core_->info(name, what);
 }
 
 Result<bool> Connection::sender_changed(const Message& message) {
@@ -269,6 +269,10 @@ std::optional<std::chrono::steady_clock::time_point> Connection::timeout() const
 
 Result<bool> Connection::process() {
     return core_->process();
+}
+
+void Connection::on_change(std::move_only_function<void()> callback) {
+    core_->on_change(std::move(callback));
 }
 
 Result<bool> Connection::wait(std::chrono::nanoseconds limit) {

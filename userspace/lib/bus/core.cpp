@@ -114,6 +114,7 @@ auto ConnectionCore::with_message(wire::Message header, const ArgumentsRef& args
 }
 
 Result<Message> ConnectionCore::call(const Method& method, const ArgumentsRef& args) {
+    const ChangeNotice notice(*this);
     if (auto good = check_destination(method); !good)
         return std::move(good).error();
     if (!transport_->peer_to_peer() && is_own_name(method.destination))
@@ -140,6 +141,7 @@ Result<Message> ConnectionCore::call(const Method& method, const ArgumentsRef& a
 
 Result<Slot> ConnectionCore::call_async(const Method& method, ReplyCallback callback,
                                         const ArgumentsRef& args) {
+    const ChangeNotice notice(*this);
     if (auto good = check_destination(method); !good)
         return std::move(good).error();
     if (method.stop.stop_requested())
@@ -159,6 +161,7 @@ Result<Slot> ConnectionCore::call_async(const Method& method, ReplyCallback call
 
 Result<Slot> ConnectionCore::start_timer(std::chrono::nanoseconds duration,
                                          const std::stop_token& stop, ReplyCallback callback) {
+    const ChangeNotice notice(*this);
     if (stop.stop_requested())
         return cancelled("The wait");
     const std::uint64_t serial = next_serial();
@@ -180,6 +183,7 @@ Slot ConnectionCore::spawn(Task<void> task) {
 }
 
 Result<void> ConnectionCore::call_no_reply(const Method& method, const ArgumentsRef& args) {
+    const ChangeNotice notice(*this);
     if (auto good = check_destination(method); !good)
         return good;
     wire::Message header = call_header(method);
@@ -192,6 +196,7 @@ Result<void> ConnectionCore::call_no_reply(const Method& method, const Arguments
 
 Result<void> ConnectionCore::emit(std::string_view destination, const Signal& signal,
                                   const ArgumentsRef& args) {
+    const ChangeNotice notice(*this);
     wire::Message header;
     header.type = MessageType::signal;
     header.flags = wire::no_reply_expected;
@@ -208,6 +213,7 @@ Result<void> ConnectionCore::emit(std::string_view destination, const Signal& si
 
 Result<void> ConnectionCore::send_reply(wire::Message header, const ArgumentsRef& args,
                                         std::span<const int> fds) {
+    const ChangeNotice notice(*this);
     header.flags = wire::no_reply_expected;
     header.serial = next_serial();
     return with_message(header, args, fds,
@@ -337,6 +343,7 @@ Result<Slot> ConnectionCore::subscribe(std::string_view text, SignalHandler hand
 
 Result<Slot> ConnectionCore::subscribe(wire::MatchRule rule, SignalHandler handler,
                                        EndHandler ended) {
+    const ChangeNotice notice(*this);
     const std::uint64_t id = ++last_id_;
     const std::string key = rule.canonical();
     if (const auto installed = rules_.find(key); installed != rules_.end()) {
@@ -352,6 +359,7 @@ Result<Slot> ConnectionCore::subscribe(wire::MatchRule rule, SignalHandler handl
 }
 
 Result<Slot> ConnectionCore::watch_name(std::string_view name, NameWatch::Handler handler) {
+    const ChangeNotice notice(*this);
     if (!wire::is_bus_name(name))
         return Error{error_names::invalid_args, "Not a name: " + std::string(name)};
     auto watch = std::make_shared<NameWatch>(std::string(name), std::move(handler));
@@ -412,6 +420,7 @@ void ConnectionCore::recover_lost() {
 }
 
 Result<NameState> ConnectionCore::request_name(std::string_view name, NameFlags flags) {
+    const ChangeNotice notice(*this);
     auto state = transport_->request_name(name, flags);
     if (state && *state != NameState::queued)
         owned_names_.emplace(name);
@@ -419,13 +428,30 @@ Result<NameState> ConnectionCore::request_name(std::string_view name, NameFlags 
 }
 
 Result<void> ConnectionCore::release_name(std::string_view name) {
+    const ChangeNotice notice(*this);
     auto released = transport_->release_name(name);
     if (const auto owned = owned_names_.find(name); released && owned != owned_names_.end())
         owned_names_.erase(owned);
     return released;
 }
 
+Result<std::string> ConnectionCore::name_owner(std::string_view name) {
+    const ChangeNotice notice(*this);
+    return transport_->name_owner(name);
+}
+
+Result<std::vector<std::string>> ConnectionCore::list_names() {
+    const ChangeNotice notice(*this);
+    return transport_->list_names();
+}
+
+Result<ConnectionInfo> ConnectionCore::info(std::string_view name, std::uint64_t what) {
+    const ChangeNotice notice(*this);
+    return transport_->info(name, what);
+}
+
 void ConnectionCore::remove(Slot::Kind kind, std::uint64_t id) noexcept {
+    const ChangeNotice notice(*this);
     switch (kind) {
     case Slot::Kind::object:
         objects_.remove(id, [this](auto&&... removed) { announce_removed(removed...); });
@@ -466,6 +492,7 @@ Slot ConnectionCore::add_pending(std::uint64_t serial, ReplyCallback callback,
 }
 
 void ConnectionCore::cancel(std::uint64_t serial) noexcept {
+    const ChangeNotice notice(*this);
     const auto found = pending_.find(serial);
     if (found == pending_.end())
         return;
@@ -601,10 +628,26 @@ std::optional<std::uint64_t> ConnectionCore::timeout_ns() const noexcept {
     return earliest;
 }
 
+void ConnectionCore::on_change(std::move_only_function<void()> callback) {
+    on_change_ = std::move(callback);
+    awaited_ = {transport_->events(), timeout_ns()};
+}
+
+void ConnectionCore::tell_change() noexcept {
+    if (!on_change_ || dispatching_) // process() tells when it has done
+        return;
+    const Awaited now{transport_->events(), timeout_ns()};
+    if (now == awaited_)
+        return;
+    awaited_ = now;
+    on_change_();
+}
+
 Result<bool> ConnectionCore::process() {
     if (dispatching_)
         return Error{error_names::failed, "process() was called from a handler"};
     const auto alive = shared_from_this(); // a handler may destroy the connection
+    const ChangeNotice notice(*this);
     const Guard guard(dispatching_);
     bool any = report_owners();
     for (int i = 0; i < batch_size && !(running_ && stopped_); ++i) {

@@ -68,10 +68,14 @@ public:
     Result<NameState> request_name(std::string_view name, NameFlags flags);
     Result<void> release_name(std::string_view name);
     Result<Slot> watch_name(std::string_view name, NameWatch::Handler handler);
+    Result<std::string> name_owner(std::string_view name);
+    Result<std::vector<std::string>> list_names();
+    Result<ConnectionInfo> info(std::string_view name, std::uint64_t what);
     /// Ends what a slot stands for.
     void remove(Slot::Kind kind, std::uint64_t id) noexcept;
 
     [[nodiscard]] std::optional<std::uint64_t> timeout_ns() const noexcept;
+    void on_change(std::move_only_function<void()> callback);
     Result<bool> process();
     Result<bool> wait(std::chrono::nanoseconds limit);
     Result<void> run();
@@ -107,6 +111,23 @@ private:
     Result<Slot> announce_added(std::uint64_t id, std::string_view path);
     void announce_removed(std::string_view manager, std::string_view path,
                           const Objects::Interfaces& interfaces) noexcept;
+    /// What a loop waits for.
+    struct Awaited {
+        short events = 0;
+        std::optional<std::uint64_t> timeout_ns;
+        bool operator==(const Awaited&) const = default;
+    };
+    /// In everything that sends or forgets: tells the loop afterwards if it awaits something else.
+    class ChangeNotice {
+    public:
+        explicit ChangeNotice(ConnectionCore& core) noexcept : core_(core) {}
+        ChangeNotice(const ChangeNotice&) = delete;
+        ~ChangeNotice() { core_.tell_change(); }
+
+    private:
+        ConnectionCore& core_;
+    };
+    void tell_change() noexcept;
 
     [[nodiscard]] Result<void> check_destination(const Method& method) const;
     /// Header of a call; the text is the method's.
@@ -152,6 +173,8 @@ private:
     std::set<std::pair<std::uint64_t, std::uint64_t>> deadlines_; ///< (deadline, serial)
     std::unordered_map<std::uint64_t, std::shared_ptr<Strand>> tasks_;
     std::set<std::string, std::less<>> owned_names_; ///< as far as we know: they can be taken away
+    std::move_only_function<void()> on_change_;
+    Awaited awaited_; ///< when on_change_ was called last
     std::uint64_t last_id_ = 0;
     std::uint32_t last_serial_ = 0;
     bool dispatching_ = false;
