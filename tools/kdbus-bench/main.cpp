@@ -23,7 +23,7 @@ struct Measurement {
 
 constexpr Measurement measurements[] = {
     {"round-trip", measure_round_trips}, {"copies", measure_copies},   {"idle", measure_idle},
-    {"memory", measure_memory},          {"signals", measure_signals},
+    {"memory", measure_memory},          {"signals", measure_signals}, {"bodies", measure_bodies},
 };
 
 } // namespace

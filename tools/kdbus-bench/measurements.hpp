@@ -17,6 +17,7 @@ void measure_idle(Report& report, const Options& options);
 void measure_copies(Report& report, const Options& options);
 void measure_signals(Report& report, const Options& options);
 void measure_memory(Report& report, const Options& options);
+void measure_bodies(Report& report, const Options& options);
 
 } // namespace kdbus::bench
 

@@ -178,7 +178,8 @@ public:
     /// nobody has that name; NoReply no answer in time, or the service went away; AccessDenied;
     /// InvalidArgs the call cannot be expressed; LimitsExceeded the service, or we, have too much
     /// pending; Disconnected. A single argument of type abi::SealedMemfd is passed as an array of
-    /// bytes, on the kernel's bus without a copy.
+    /// bytes, SealedArray<T> (<kdbus/memfd_array.hpp>) as one of numbers, on the kernel's bus
+    /// without a copy.
     template <class... A>
     Result<Message> call(const Method& method, const A&... args) {
         return detail::with_arguments(

@@ -96,7 +96,7 @@ auto ConnectionCore::with_message(wire::Message header, const ArgumentsRef& args
     wire::Writer writer(*body, header.format);
     Outgoing outgoing{.fds = fds};
     if (args.memfd() != nullptr) {
-        header.signature = "ay";
+        header.signature = args.memfd_signature();
         outgoing.memfd = args.memfd();
     } else {
         args.write(writer);

@@ -40,7 +40,9 @@ Result<void> SocketTransport::send(const Outgoing& outgoing) {
         return Error::from_code(mapping.error(), "Memory file");
     auto body = buffers_.borrow();
     wire::Writer writer(*body, wire::dbus1_native);
-    writer.append_fixed_array('y', mapping->bytes().data(), mapping->bytes().size());
+    const char type = message.signature[1];
+    writer.append_fixed_array(type, mapping->bytes().data(),
+                              mapping->bytes().size() / wire::dbus1_fixed_size(type));
     if (auto done = writer.finish(); !done)
         return Error::from_code(done.error(), "Memory file");
     message.body = writer.body();

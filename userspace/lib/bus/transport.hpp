@@ -26,7 +26,7 @@ struct Outgoing {
     /// The buffer that holds the body and nothing else; the transport may append to it. Always
     /// there if `memfd` is not.
     wire::Buffer* body = nullptr;
-    /// A body of one argument of type ay.
+    /// A body of one argument, an array of numbers as the signature says.
     const abi::SealedMemfd* memfd = nullptr;
     std::span<const int> fds;
     /// Calls: absolute CLOCK_MONOTONIC nanoseconds.
