@@ -27,6 +27,14 @@ Result<UniqueFd> create_memfd(const char* name) noexcept {
     return UniqueFd(fd);
 }
 
+Result<void> set_size(int fd, std::uint64_t size) noexcept {
+    if (size > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()))
+        return fail(EFBIG);
+    if (ftruncate(fd, static_cast<off_t>(size)) < 0)
+        return fail();
+    return {};
+}
+
 } // namespace
 
 Mapping& Mapping::operator=(Mapping&& other) noexcept {
@@ -97,13 +105,11 @@ Result<Mapping> SealedMemfd::map() const noexcept {
 }
 
 Result<MemfdWriter> MemfdWriter::create(std::uint64_t size, const char* name) noexcept {
-    if (size > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()))
-        return fail(EFBIG);
     auto fd = create_memfd(name);
     if (!fd)
         return std::unexpected(fd.error());
-    if (ftruncate(fd->get(), static_cast<off_t>(size)) < 0)
-        return fail();
+    if (auto sized = set_size(fd->get(), size); !sized)
+        return std::unexpected(sized.error());
     auto mapping = Mapping::map(fd->get(), 0, size, Mapping::Access::write);
     if (!mapping)
         return std::unexpected(mapping.error());
@@ -114,6 +120,13 @@ Result<SealedMemfd> MemfdWriter::seal() && noexcept {
     // A writable mapping would forbid the write seal.
     { const Mapping unmapped = std::move(mapping_); }
     return SealedMemfd::adopt(std::move(fd_));
+}
+
+Result<SealedMemfd> MemfdWriter::seal(std::uint64_t size) && noexcept {
+    if (size != mapping_.bytes().size())
+        if (auto sized = set_size(fd_.get(), size); !sized)
+            return std::unexpected(sized.error());
+    return std::move(*this).seal();
 }
 
 } // namespace kdbus::abi

@@ -89,6 +89,9 @@ public:
     /// Unmaps and seals the file; the writer is used up. Errors: EBUSY if a
     /// copy of the mapping made by fork() still exists elsewhere.
     [[nodiscard]] Result<SealedMemfd> seal() && noexcept;
+    /// The same, with the file cut (or filled with zeros) to @p size bytes. Errors: those of
+    /// ftruncate, too.
+    [[nodiscard]] Result<SealedMemfd> seal(std::uint64_t size) && noexcept;
 
 private:
     MemfdWriter(UniqueFd fd, Mapping mapping) noexcept
