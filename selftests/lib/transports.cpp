@@ -26,25 +26,6 @@ namespace abi = kdbus::abi;
 namespace error_names = kdbus::error_names;
 using namespace std::chrono_literals;
 
-namespace {
-
-constexpr const char* properties = "org.freedesktop.DBus.Properties";
-
-std::size_t open_descriptors() {
-    const std::filesystem::directory_iterator all("/proc/self/fd");
-    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
-}
-
-/// A result as text: what came, or the error's name.
-std::string outcome(const kdbus::Result<kdbus::Message>& reply) {
-    if (!reply)
-        return reply.error().name;
-    return reply->signature() == "s" ? reply->get<std::string>().value()
-                                     : "(" + std::string(reply->signature()) + ")";
-}
-
-} // namespace
-
 TEMPLATE_TEST_CASE("calls are answered", "[transports]", ALL_BUSES) {
     TestType bus;
     Service service(bus, [](kdbus::Connection&, kdbus::Interface& interface) {

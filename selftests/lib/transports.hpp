@@ -8,7 +8,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <filesystem>
 #include <functional>
+#include <iterator>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -25,6 +29,7 @@
 inline constexpr const char* path = "/org/example/Test";
 inline constexpr const char* interface_name = "org.example.Test";
 inline constexpr const char* service_name = "org.example.Service";
+inline constexpr const char* properties = "org.freedesktop.DBus.Properties";
 
 inline kdbus::Method method(std::string_view member, std::string_view interface = interface_name) {
     return {service_name, path, interface, member};
@@ -77,5 +82,18 @@ private:
     std::atomic<bool> stop_ = false;
     std::thread thread_;
 };
+
+inline std::size_t open_descriptors() {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+/// A result as text: what came, or the error's name.
+inline std::string outcome(const kdbus::Result<kdbus::Message>& reply) {
+    if (!reply)
+        return reply.error().name;
+    return reply->signature() == "s" ? reply->get<std::string>().value()
+                                     : "(" + std::string(reply->signature()) + ")";
+}
 
 #endif

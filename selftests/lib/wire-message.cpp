@@ -311,6 +311,19 @@ TEST_CASE("pieces may be cut anywhere after the fields (1.6, 1.7)", "[message]")
     CHECK(scratch.empty());
     CHECK(hex(parsed->body) == hex(body.bytes));
 
+    // Wherever they lie, numbers can be read in place.
+    std::vector<std::byte> shifted(all.size() + 8);
+    for (std::size_t by = 0; by < 8; by++) {
+        std::copy(all.begin(), all.end(), shifted.begin() + static_cast<long>(by));
+        const std::array moved{piece(std::span(shifted).subspan(by, all.size()))};
+        const auto again = parse_kdbus(moved, head_of(message), scratch);
+        REQUIRE(again);
+        Reader reader = again->reader();
+        REQUIRE((reader.skip() && reader.skip()));
+        CHECK(reader.read<std::span<const std::uint32_t>>()->size() == 3);
+        CHECK(scratch.empty() == (by == 0));
+    }
+
     // Zero bytes that were never stored (1.6.5): the padding in front of the number.
     const std::vector<std::byte> text(body.bytes.begin(), body.bytes.begin() + 5);
     const std::vector<std::byte> rest(whole.begin() + static_cast<long>(sent.head.size() + 8),

@@ -39,26 +39,22 @@ std::string contents(const kdbus::UniqueFd& file) {
 
 class Files {
 public:
-    std::vector<std::string>
-    Read(const kdbus::Message& call, kdbus::UnixFd file,
-         const std::map<std::string, std::vector<std::tuple<kdbus::UnixFd, std::string>>>& more) {
-        std::vector<std::string> texts{contents(call.take_fd(file).value())};
+    using Named = std::vector<std::tuple<kdbus::UniqueFd, std::string>>;
+
+    std::vector<std::string> Read(const kdbus::UniqueFd& file,
+                                  const std::map<std::string, Named>& more) {
+        std::vector<std::string> texts{contents(file)};
         for (const auto& [key, files] : more)
-            for (const auto& [index, text] : files)
-                texts.push_back(key + text + contents(call.take_fd(index).value()));
+            for (const auto& [named, text] : files)
+                texts.push_back(key + text + contents(named));
         return texts;
     }
 
-    void Open(kdbus::Responder responder, const std::vector<std::string>& texts) {
-        std::vector<kdbus::UniqueFd> files;
-        std::vector<int> fds;
-        std::vector<std::tuple<kdbus::UnixFd, std::string>> result;
-        for (const auto& text : texts) {
-            files.push_back(file_with(text));
-            fds.push_back(files.back().get());
-            result.emplace_back(kdbus::UnixFd{static_cast<std::uint32_t>(fds.size() - 1)}, text);
-        }
-        responder.send_with_fds(fds, static_cast<std::uint32_t>(fds.size()), result);
+    std::tuple<std::uint32_t, Named> Open(const std::vector<std::string>& texts) {
+        Named files;
+        for (const auto& text : texts)
+            files.emplace_back(file_with(text), text);
+        return {static_cast<std::uint32_t>(files.size()), std::move(files)};
     }
 };
 

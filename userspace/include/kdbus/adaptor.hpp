@@ -56,16 +56,7 @@ protected:
 
     template <class... In>
     Result<void> emit_to(std::string_view destination, std::string_view member, const In&... in) {
-        std::vector<int> fds;
-        // Braces evaluate in order.
-        const std::tuple<decltype(detail::Sent<In>::take(in, fds))...> wire{
-            detail::Sent<In>::take(in, fds)...};
-        return std::apply(
-            [&](const auto&... value) {
-                return connection_->emit_to(destination, {path_, interface_, member, fds},
-                                            value...);
-            },
-            wire);
+        return connection_->emit_to(destination, {path_, interface_, member}, in...);
     }
 
 private:

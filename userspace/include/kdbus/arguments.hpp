@@ -7,11 +7,94 @@
 #include <kdbus/wire/writer.hpp>
 
 #include <concepts>
+#include <cstddef>
+#include <optional>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 namespace kdbus::detail {
+
+/// One argument of a message as a C++ type.
+template <class T>
+struct Argument {
+    using Value = T;
+    static constexpr bool optional = false;
+    static wire::Result<T> read(wire::Reader& reader) { return reader.template read<T>(); }
+};
+/// One that may be missing, together with all that follow it.
+template <class T>
+struct Argument<std::optional<T>> {
+    using Value = T;
+    static constexpr bool optional = true;
+    static wire::Result<std::optional<T>> read(wire::Reader& reader) {
+        if (reader.at_end() && !reader.error())
+            return std::optional<T>();
+        auto value = reader.template read<T>();
+        if (!value)
+            return std::unexpected(value.error());
+        return std::optional<T>(std::move(*value));
+    }
+};
+
+template <class... T>
+inline constexpr bool optionals_trail = [] {
+    bool optional = false, good = true;
+    ((good = good && (Argument<T>::optional || !optional), optional = Argument<T>::optional), ...);
+    return good;
+}();
+
+/// Types of a sequence of arguments, which may be empty; the optional ones, too.
+template <class... T>
+[[gnu::visibility("hidden")]] inline constexpr std::string_view types_of =
+    wire::signature_of<typename Argument<std::decay_t<T>>::Value...>;
+template <>
+inline constexpr std::string_view types_of<> = {};
+
+/// How many of the arguments may be missing at the end.
+template <class... T>
+inline constexpr std::size_t optionals_of = (std::size_t{0} + ... +
+                                             (Argument<std::decay_t<T>>::optional ? 1 : 0));
+
+/// How many letters of types_of are of arguments that must be there.
+template <class... T>
+inline constexpr std::size_t required_of = [] {
+    static_assert(optionals_trail<std::decay_t<T>...>,
+                  "behind an optional argument there are optional ones only");
+    [[maybe_unused]] const auto required = []<class A>(std::type_identity<A>) -> std::size_t {
+        return Argument<A>::optional ? 0 : wire::signature_of<typename Argument<A>::Value>.size();
+    };
+    return (std::size_t{0} + ... + required(std::type_identity<std::decay_t<T>>{}));
+}();
+
+/// Whether a message with this (valid) signature has these arguments.
+template <class... T>
+[[nodiscard]] constexpr bool accepts(std::string_view signature) noexcept {
+    if constexpr (optionals_of<T...> == 0)
+        return signature == types_of<T...>;
+    else // what is valid and the beginning of something valid ends where a type does
+        return signature.size() >= required_of<T...> && types_of<T...>.starts_with(signature);
+}
+
+/// Appends arguments, optional ones as far as they are there.
+template <class... T>
+void write_arguments([[maybe_unused]] wire::Writer& writer, const T&... values) {
+    static_assert(optionals_trail<T...>,
+                  "behind an optional argument there are optional ones only");
+    [[maybe_unused]] bool missing = false;
+    [[maybe_unused]] const auto write = [&]<class A>(const A& value) {
+        if constexpr (!Argument<A>::optional)
+            writer.append(value);
+        else if (!value)
+            missing = true;
+        else if (missing)
+            writer.fail(wire::Errc::optional_gap);
+        else
+            writer.append(*value);
+    };
+    (write(values), ...);
+}
 
 /// A reference to the arguments of a message about to be sent: something that writes them, or a
 /// memory file whose contents are the only argument, an array of numbers. Used up within the call
@@ -56,7 +139,7 @@ auto with_arguments(Send&& send, const A&... args) {
         return send((MemfdArgument<A>::ref(args), ...));
     } else {
         const auto write = [&]([[maybe_unused]] wire::Writer& writer) {
-            (writer.append(args), ...);
+            write_arguments(writer, args...);
         };
         return send(ArgumentsRef(write));
     }

@@ -8,6 +8,7 @@
 #include <kdbus/task.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <tuple>
@@ -44,6 +45,8 @@ struct Parameters {
     static constexpr bool wants_responder = false;
     using Values = std::tuple<std::decay_t<A>...>;
     static constexpr std::string_view signature = types_of<A...>;
+    static constexpr std::size_t optionals = optionals_of<A...>;
+    static_assert(required_of<A...> <= signature.size());
 };
 template <class... A>
 struct Parameters<Responder, A...> : Parameters<A...> {
@@ -65,8 +68,8 @@ using ParametersOf = typename Callable<std::decay_t<F>>::template Apply<Paramete
 /// What a handler's result means on the wire.
 template <class R>
 struct Output {
-    static constexpr std::string_view signature = wire::signature_of<R>;
-    static void write(wire::Writer& writer, const R& value) { writer.append(value); }
+    static constexpr std::string_view signature = types_of<R>;
+    static void write(wire::Writer& writer, const R& value) { write_arguments(writer, value); }
 };
 template <>
 struct Output<void> {
@@ -76,7 +79,7 @@ template <class... T>
 struct Output<std::tuple<T...>> {
     static constexpr std::string_view signature = types_of<T...>;
     static void write([[maybe_unused]] wire::Writer& writer, const std::tuple<T...>& values) {
-        std::apply([&](const auto&... value) { (writer.append(value), ...); }, values);
+        std::apply([&](const auto&... value) { write_arguments(writer, value...); }, values);
     }
 };
 template <class R>

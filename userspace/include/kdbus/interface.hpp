@@ -10,6 +10,7 @@
 #include <kdbus/task.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -44,6 +45,8 @@ public:
     [[nodiscard]] const Message& call() const noexcept { return call_; }
     /// Where the reply's arguments go; not to be used after defer().
     [[nodiscard]] wire::Writer& reply() noexcept { return reply_; }
+    /// Keeps a value until the reply is sent, the owner of descriptors in it, say.
+    void keep(std::shared_ptr<void> value) noexcept { kept_ = std::move(value); }
     /// Leaves the answer to a Responder.
     [[nodiscard]] Responder defer() {
         deferred_ = true;
@@ -59,6 +62,7 @@ private:
     Message& call_;
     wire::Writer& reply_;
     std::weak_ptr<detail::ConnectionCore> core_;
+    std::shared_ptr<void> kept_;
     bool deferred_ = false;
 };
 
@@ -68,6 +72,9 @@ struct MethodOptions {
     std::vector<std::string> out = {}; ///< names of the results
     bool deprecated = false;
     bool no_reply = false; ///< callers shall not wait for an answer
+    /// So many arguments at the end may be missing. Of those that a handler takes as std::optional
+    /// the library knows by itself.
+    std::size_t optional_in = 0;
 };
 
 struct SignalOptions {
@@ -100,10 +107,12 @@ struct PropertyOptions {
 /// Responder (for a late answer), if wanted. It returns nothing, one value, several in a
 /// std::tuple, a Result of these, or a Task of any of these: then it may be a coroutine, and the
 /// call and what views point to stay until that ends, which it does with the connection at the
-/// latest. What it throws becomes an error reply: an Exception its own
-/// error, a std::system_error the error of its errno, any other std::exception Failed with its
-/// text. Arguments of type std::string_view and std::span point into the call and are gone when the
-/// handler returns.
+/// latest. Arguments at the end that callers may leave out are std::optional; such results are sent
+/// as far as they are there. What it throws becomes an error reply: an Exception its own error, a
+/// std::system_error the error of its errno, any other std::exception Failed with its text.
+/// Descriptors are abi::UniqueFd, also inside other values: an argument is the handler's to keep, a
+/// result is closed after it was sent. Arguments of type std::string_view and std::span point into
+/// the call and are gone when the handler, or its task, is done.
 class KDBUS_EXPORT Interface {
 public:
     using MethodHandler = std::move_only_function<Result<void>(Invocation&)>;
@@ -112,6 +121,7 @@ public:
 
     struct Method {
         std::string in_signature;
+        std::size_t in_required; ///< letters of in_signature that a call must have
         std::string out_signature;
         MethodOptions options;
         MethodHandler handler;
@@ -141,9 +151,10 @@ public:
         using R = typename detail::Callable<std::decay_t<F>>::Return;
         static_assert(!P::wants_responder || std::is_void_v<R>,
                       "a method with a Responder answers through it and returns nothing");
+        options.optional_in = P::optionals;
         // A deferred answer may have any type: introspection cannot tell from the handler's.
-        std::string in(P::signature), out(detail::Output<R>::signature);
-        if constexpr (detail::is_task<R>) {
+        std::string in(P::signature), out(detail::Output<std::decay_t<R>>::signature);
+        if constexpr (detail::is_task<std::decay_t<R>>) {
             static_assert(!P::wants_responder, "a method that returns a task answers with that");
             // A coroutine may outlive the interface, but not the lambda that it is.
             return add_method(
@@ -167,6 +178,7 @@ public:
                                                             MethodOptions options = {}) {
         using P = detail::ParametersOf<F>;
         static_assert(P::wants_responder, "a deferred method takes a Responder");
+        options.optional_in = P::optionals;
         return add_method(
             std::move(name), std::string(P::signature), std::string(detail::types_of<Out...>),
             [handler = std::move(handler)](Invocation& invocation) mutable {
@@ -211,7 +223,8 @@ public:
         return *this;
     }
 
-    /// Adds a method by signature, for programs that learn their types at run time.
+    /// Adds a method by signature, for programs that learn their types at run time. Of descriptors
+    /// that it appends to the reply the handler lets the invocation keep() the owner.
     Interface& add_method(std::string name, std::string in_signature, std::string out_signature,
                           MethodHandler handler, MethodOptions options = {});
     /// Adds a property by signature.
@@ -250,13 +263,18 @@ private:
         if constexpr (std::is_void_v<R>) {
             call();
         } else {
-            const auto& result = call();
+            auto&& result = call();
             if constexpr (detail::is_result<R>) {
                 if (!result)
                     return result.error();
             }
-            if constexpr (!std::same_as<R, Result<void>>)
-                detail::Output<R>::write(invocation.reply(), result);
+            if constexpr (!std::same_as<R, Result<void>>) {
+                detail::Output<std::decay_t<R>>::write(invocation.reply(), result);
+                // A reference is to something that the handler keeps.
+                if constexpr (!std::is_reference_v<R>)
+                    if (invocation.reply().unix_fds_needed() != 0)
+                        invocation.keep(std::make_shared<R>(std::move(result)));
+            }
         }
         return {};
     }

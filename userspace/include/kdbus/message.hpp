@@ -4,7 +4,9 @@
 
 #include <kdbus/abi/fd.hpp>
 #include <kdbus/abi/metadata.hpp>
+#include <kdbus/arguments.hpp>
 #include <kdbus/credentials.hpp>
+#include <kdbus/descriptors.hpp>
 #include <kdbus/export.hpp>
 #include <kdbus/result.hpp>
 #include <kdbus/wire/mapping.hpp>
@@ -40,12 +42,6 @@ struct Timestamp {
 };
 
 namespace detail {
-/// Types of a sequence of arguments, which may be empty.
-template <class... T>
-[[gnu::visibility("hidden")]] inline constexpr std::string_view types_of = wire::signature_of<T...>;
-template <>
-inline constexpr std::string_view types_of<> = {};
-
 struct MessageData;
 struct MessageDataDeleter {
     KDBUS_EXPORT void operator()(MessageData* data) const noexcept;
@@ -77,8 +73,11 @@ public:
     [[nodiscard]] std::string_view signature() const noexcept { return wire().signature; }
 
     /// All arguments: one as Result<T>, several as Result<std::tuple<...>>. Fails with InvalidArgs
-    /// unless the message has exactly arguments of these types, InconsistentMessage if its body is
-    /// malformed. Numbers in std::span and text in std::string_view point into the message.
+    /// unless the message has exactly arguments of these types, except that those for trailing
+    /// std::optional<T> may be missing; or if a value does not suit its type (a std::array, a
+    /// std::variant); InconsistentMessage if its body is malformed. Numbers in std::span and text
+    /// in std::string_view point into the message. What is read as abi::UniqueFd is taken from the
+    /// message, as by take_fd(), with its errors; if anything else fails it is closed.
     template <class... T>
     requires(sizeof...(T) > 0) [[nodiscard]] auto get() const {
         if constexpr (sizeof...(T) == 1)
@@ -88,11 +87,11 @@ public:
     }
     template <class... T>
     [[nodiscard]] Result<std::tuple<T...>> get_tuple() const {
-        if (signature() != detail::types_of<T...>)
-            return wrong_signature(detail::types_of<T...>);
+        if (!detail::accepts<T...>(signature()))
+            return wrong_signature(detail::types_of<T...>, detail::required_of<T...>);
         [[maybe_unused]] wire::Reader reader = this->reader();
         // Braces evaluate in order.
-        std::tuple<wire::Result<T>...> parts{reader.template read<T>()...};
+        std::tuple<wire::Result<T>...> parts{detail::Argument<T>::read(reader)...};
         std::error_code error = reader.error();
         std::apply(
             [&](const auto&... part) { ((!error&& !part ? error = part.error() : error), ...); },
@@ -104,8 +103,8 @@ public:
         return std::apply([](auto&&... part) { return std::tuple<T...>(std::move(*part)...); },
                           std::move(parts));
     }
-    /// Reads the arguments one by one.
-    [[nodiscard]] wire::Reader reader() const noexcept { return wire().reader(); }
+    /// Reads the arguments one by one. Refers to this message, descriptors included.
+    [[nodiscard]] wire::Reader reader() const noexcept;
 
     /// When the kernel accepted the message; nothing if it was not asked for, or did not carry the
     /// message.
@@ -134,12 +133,24 @@ private:
             return std::move(tuple).error();
         return std::get<0>(std::move(*tuple));
     }
-    [[nodiscard]] Error wrong_signature(std::string_view wanted) const;
+    [[nodiscard]] Error wrong_signature(std::string_view wanted, std::size_t required) const;
     [[nodiscard]] static Error malformed(std::error_code code);
 
     std::unique_ptr<detail::MessageData, detail::MessageDataDeleter> data_;
 };
 
 } // namespace kdbus
+
+/// None of these is an argument: who passes one has made a mistake.
+namespace kdbus::wire {
+template <>
+inline constexpr bool enable_struct<Error> = false;
+template <>
+inline constexpr bool enable_struct<Timestamp> = false;
+template <>
+inline constexpr bool enable_struct<Credentials> = false;
+template <>
+inline constexpr bool enable_struct<Message> = false;
+} // namespace kdbus::wire
 
 #endif

@@ -14,6 +14,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace kdbus {
@@ -63,15 +64,18 @@ struct OutputsOf<T> {
 template <class... Out>
 using Outputs = Result<typename OutputsOf<Out...>::type>;
 
+/// A value on its way into a variant.
+template <class T>
+struct InVariant {
+    const T& value;
+};
+
 /// The results in a reply.
 template <class... Out>
 Outputs<Out...> outputs(const Result<Message>& reply) {
     if (!reply)
         return reply.error();
-    auto wire = reply->template get_tuple<ReceivedWire<Out>...>();
-    if (!wire)
-        return std::move(wire).error();
-    auto values = take_all<Out...>(*reply, *std::move(wire));
+    auto values = reply->template get_tuple<Out...>();
     if (!values)
         return std::move(values).error();
     if constexpr (sizeof...(Out) == 0)
@@ -83,6 +87,20 @@ Outputs<Out...> outputs(const Result<Message>& reply) {
 }
 
 } // namespace detail
+} // namespace kdbus
+
+namespace kdbus::wire {
+template <class T>
+requires Mapped<T>
+struct Mapping<kdbus::detail::InVariant<T>> {
+    static constexpr auto signature = type_string("v");
+    static void write(Writer& writer, const kdbus::detail::InVariant<T>& in) {
+        writer.open_variant(Mapping<T>::signature.view()).append(in.value).close();
+    }
+};
+} // namespace kdbus::wire
+
+namespace kdbus {
 
 /// One interface of an object of somebody else: the base of the classes that kdbus-xml2cpp(1)
 /// makes.
@@ -132,48 +150,29 @@ protected:
 
     template <class... Out, class... In>
     detail::Outputs<Out...> call(std::string_view member, const In&... in) {
-        return send(
-            method(interface_, member),
-            [&](const Method& method, const auto&... wire) {
-                return detail::outputs<Out...>(connection_->call(method, wire...));
-            },
-            in...);
+        return detail::outputs<Out...>(connection_->call(method(interface_, member), in...));
     }
 
     template <class... Out, class Callback, class... In>
     Result<Slot> call_async(std::string_view member, Callback callback, const In&... in) {
         static_assert(std::invocable<Callback&, detail::Outputs<Out...>>,
                       "the callback takes the Result that the blocking call returns");
-        return send(
-            method(interface_, member),
-            [&](const Method& method, const auto&... wire) {
-                return connection_->call_async(method, decoded<Out...>(std::move(callback)),
-                                               wire...);
-            },
-            in...);
+        return connection_->call_async(method(interface_, member),
+                                       decoded<Out...>(std::move(callback)), in...);
     }
 
     template <class... Out, class... In>
     ProxyCall<typename detail::Outputs<Out...>::value_type> co_call(std::string_view member,
                                                                     const In&... in) {
         return {detail::outputs<Out...>, [&](auto callback) {
-                    return send(
-                        method(interface_, member),
-                        [&](const Method& method, const auto&... wire) {
-                            return connection_->call_async(method, std::move(callback), wire...);
-                        },
-                        in...);
+                    return connection_->call_async(method(interface_, member), std::move(callback),
+                                                   in...);
                 }};
     }
 
     template <class... In>
     Result<void> call_no_reply(std::string_view member, const In&... in) {
-        return send(
-            method(interface_, member),
-            [&](const Method& method, const auto&... wire) {
-                return connection_->call_no_reply(method, wire...);
-            },
-            in...);
+        return connection_->call_no_reply(method(interface_, member), in...);
     }
 
     template <class T>
@@ -204,38 +203,25 @@ protected:
 
     template <class T>
     Result<void> set_property(std::string_view name, const T& value) {
-        return send(
-            method(properties_interface, "Set"),
-            [&](const Method& method, const auto& wire) {
-                return detail::outputs<>(
-                    connection_->call(method, interface_, name, detail::to_variant(wire)));
-            },
-            value);
+        return detail::outputs<>(connection_->call(method(properties_interface, "Set"), interface_,
+                                                   name, detail::InVariant<T>{value}));
     }
 
     template <class T, class Callback>
     Result<Slot> set_property_async(std::string_view name, Callback callback, const T& value) {
         static_assert(std::invocable<Callback&, Result<void>>,
                       "the callback takes the Result that the blocking call returns");
-        return send(
-            method(properties_interface, "Set"),
-            [&](const Method& method, const auto& wire) {
-                return connection_->call_async(method, decoded<>(std::move(callback)), interface_,
-                                               name, detail::to_variant(wire));
-            },
-            value);
+        return connection_->call_async(method(properties_interface, "Set"),
+                                       decoded<>(std::move(callback)), interface_, name,
+                                       detail::InVariant<T>{value});
     }
 
     template <class T>
     ProxyCall<void> co_set_property(std::string_view name, const T& value) {
         return {detail::outputs<>, [&](auto callback) {
-                    return send(
-                        method(properties_interface, "Set"),
-                        [&](const Method& method, const auto& wire) {
-                            return connection_->call_async(method, std::move(callback), interface_,
-                                                           name, detail::to_variant(wire));
-                        },
-                        value);
+                    return connection_->call_async(method(properties_interface, "Set"),
+                                                   std::move(callback), interface_, name,
+                                                   detail::InVariant<T>{value});
                 }};
     }
 
@@ -271,17 +257,6 @@ private:
         return rule;
     }
 
-    /// Calls @p how(method, wire...) with descriptors taken out of the arguments.
-    template <class How, class... In>
-    static auto send(Method method, const How& how, const In&... in) {
-        std::vector<int> fds;
-        // Braces evaluate in order.
-        const std::tuple<decltype(detail::Sent<In>::take(in, fds))...> wire{
-            detail::Sent<In>::take(in, fds)...};
-        method.fds = fds;
-        return std::apply([&](const auto&... value) { return how(method, value...); }, wire);
-    }
-
     template <class... Out, class Callback>
     static auto decoded(Callback callback) {
         return [callback = std::move(callback)](Result<Message> reply) mutable {
@@ -293,13 +268,10 @@ private:
     static Result<T> property_value(const Result<Message>& reply) {
         if (!reply)
             return reply.error();
-        const auto variant = reply->template get<Variant>();
-        if (!variant)
-            return variant.error();
-        auto wire = variant->template get<detail::ReceivedWire<T>>();
-        if (!wire)
-            return Error::from_code(wire.error(), "Property value");
-        return detail::Received<T>::take(*reply, *std::move(wire));
+        auto value = reply->template get<std::variant<T>>();
+        if (!value)
+            return std::move(value).error();
+        return std::get<0>(*std::move(value));
     }
 
     Connection* connection_;

@@ -30,6 +30,14 @@ private:
     bool& flag_;
 };
 
+/// A body that refers to descriptors which are not there would be taken for a broken message.
+Result<void> check_fds(const wire::Writer& body, const wire::FdList& fds) {
+    if (body.unix_fds_needed() > fds.all().size())
+        return Error{error_names::invalid_args,
+                     "An argument refers to a descriptor that is not there"};
+    return {};
+}
+
 } // namespace
 
 Connection ConnectionCore::make(std::unique_ptr<Transport> transport) {
@@ -94,7 +102,11 @@ auto ConnectionCore::with_message(wire::Message header, const ArgumentsRef& args
     header.format = transport_->format();
     auto body = buffers_.borrow();
     wire::Writer writer(*body, header.format);
-    Outgoing outgoing{.fds = fds};
+    wire::FdList all_fds;
+    if (!all_fds.add(fds))
+        return Error::from_code(make_error_code(wire::Errc::too_many_fds), "Arguments");
+    writer.collect_fds(all_fds);
+    Outgoing outgoing;
     if (args.memfd() != nullptr) {
         header.signature = args.memfd_signature();
         outgoing.memfd = args.memfd();
@@ -102,14 +114,14 @@ auto ConnectionCore::with_message(wire::Message header, const ArgumentsRef& args
         args.write(writer);
         if (auto done = writer.finish(); !done)
             return Error::from_code(done.error(), "Arguments");
-        if (writer.unix_fds_needed() > fds.size())
-            return Error{error_names::invalid_args,
-                         "An argument refers to a descriptor that is not there"};
+        if (auto there = check_fds(writer, all_fds); !there)
+            return std::move(there).error();
         header.signature = writer.signature();
         header.body = writer.body();
         outgoing.body = &*body;
     }
     outgoing.message = header;
+    outgoing.fds = all_fds.all();
     return use(outgoing);
 }
 
@@ -565,6 +577,8 @@ void ConnectionCore::dispatch(Message message) {
 void ConnectionCore::dispatch_call(Message message) {
     auto body = buffers_.borrow();
     wire::Writer writer(*body, transport_->format());
+    wire::FdList fds;
+    writer.collect_fds(fds);
     Invocation invocation(message, writer, weak_from_this());
     auto done = objects_.invoke(invocation);
     // (A deferred call may have been taken away.)
@@ -575,6 +589,8 @@ void ConnectionCore::dispatch_call(Message message) {
         if (auto finished = writer.finish(); !finished)
             done = Error{error_names::failed,
                          "The answer cannot be expressed: " + finished.error().message()};
+        else if (auto there = check_fds(writer, fds); !there)
+            done = std::move(there);
     }
     if (!done) {
         reply_error(call.sender, call.serial, done.error());
@@ -589,7 +605,7 @@ void ConnectionCore::dispatch_call(Message message) {
     header.destination = call.sender;
     header.signature = writer.signature();
     header.body = writer.body();
-    const auto sent = transport_->send({.message = header, .body = &*body});
+    const auto sent = transport_->send({.message = header, .body = &*body, .fds = fds.all()});
     if (!sent) // see reply()
         reply_error(call.sender, call.serial, sent.error());
 }

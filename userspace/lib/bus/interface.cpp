@@ -3,6 +3,9 @@
 
 #include <kdbus/interface.hpp>
 
+#include <kdbus/wire/signature.hpp>
+
+#include <cstddef>
 #include <utility>
 
 namespace kdbus {
@@ -15,8 +18,17 @@ void Invocation::spawn(Task<void> task) {
 Interface& Interface::add_method(std::string name, std::string in_signature,
                                  std::string out_signature, MethodHandler handler,
                                  MethodOptions options) {
+    std::size_t types = 0, required = in_signature.size();
+    if (options.optional_in != 0 && wire::is_signature(in_signature)) {
+        const wire::SignatureTypes all(in_signature);
+        for ([[maybe_unused]] const auto type : all)
+            ++types;
+        required = 0;
+        for (auto type = all.begin(); types > options.optional_in; ++type, --types)
+            required += (*type).size();
+    }
     methods_.insert_or_assign(std::move(name),
-                              Method{std::move(in_signature), std::move(out_signature),
+                              Method{std::move(in_signature), required, std::move(out_signature),
                                      std::move(options), std::move(handler)});
     return *this;
 }

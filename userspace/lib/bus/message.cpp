@@ -11,6 +11,13 @@ void detail::MessageDataDeleter::operator()(MessageData* data) const noexcept {
     delete data;
 }
 
+std::string detail::describe_arguments(std::string_view types, std::size_t required) {
+    std::string text(types);
+    if (required < types.size())
+        text.insert(required, "[").append("]");
+    return text;
+}
+
 Error detail::error_of(const wire::Message& reply) {
     Error error{std::string(reply.error_name), {}};
     if (reply.signature.starts_with('s'))
@@ -58,22 +65,41 @@ abi::Metadata Message::metadata() const noexcept {
     return data_->slice.metadata();
 }
 
-Result<abi::UniqueFd> Message::take_fd(UnixFd index) const {
-    if (index.index >= data_->view.unix_fds)
-        return Error{error_names::invalid_args, "No such descriptor in the message"};
-    if (data_->incomplete_fds && !data_->fds[index.index])
-        return Error{error_names::limits_exceeded, "The descriptor could not be received"};
-    if (!data_->fds[index.index])
-        return Error{error_names::invalid_args, "The descriptor was taken before"};
-    return std::move(data_->fds[index.index]);
+wire::Result<int> detail::take_fd(MessageData& data, std::uint32_t index) noexcept {
+    if (index >= data.view.unix_fds)
+        return wire::fail(wire::Errc::no_such_fd);
+    abi::UniqueFd& fd = data.fds[index];
+    if (!fd)
+        return wire::fail(data.incomplete_fds ? wire::Errc::fd_lost : wire::Errc::no_such_fd);
+    return fd.release();
 }
 
-Error Message::wrong_signature(std::string_view wanted) const {
-    return {error_names::invalid_args, "Expected arguments (" + std::string(wanted) + "), got (" +
-                                           std::string(signature()) + ")"};
+Result<abi::UniqueFd> Message::take_fd(UnixFd index) const {
+    const auto fd = detail::take_fd(*data_, index.index);
+    if (!fd)
+        return Error::from_code(fd.error(), "Taking a descriptor");
+    return abi::UniqueFd(*fd);
+}
+
+wire::Reader Message::reader() const noexcept {
+    wire::Reader reader = wire().reader();
+    reader.set_fd_source({data_.get(), [](void* data, std::uint32_t index) {
+                              return detail::take_fd(*static_cast<detail::MessageData*>(data),
+                                                     index);
+                          }});
+    return reader;
+}
+
+Error Message::wrong_signature(std::string_view wanted, std::size_t required) const {
+    return {error_names::invalid_args, "Expected arguments (" +
+                                           detail::describe_arguments(wanted, required) +
+                                           "), got (" + std::string(signature()) + ")"};
 }
 
 Error Message::malformed(std::error_code code) {
+    // The message is as it should be, its values are not.
+    if (code == std::errc::invalid_argument || code == std::errc::too_many_files_open)
+        return Error::from_code(code, "Arguments");
     return {error_names::inconsistent_message, "Malformed arguments: " + code.message()};
 }
 

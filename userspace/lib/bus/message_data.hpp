@@ -7,6 +7,11 @@
 #include <kdbus/wire/buffer.hpp>
 #include <kdbus/wire/names.hpp>
 
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace kdbus::detail {
@@ -28,6 +33,12 @@ using MessagePointer = std::unique_ptr<MessageData, MessageDataDeleter>;
 inline MessagePointer make_message_data() {
     return MessagePointer(new MessageData);
 }
+
+/// Hands out a descriptor, once. Errors: no_such_fd, fd_lost.
+[[nodiscard]] wire::Result<int> take_fd(MessageData& data, std::uint32_t index) noexcept;
+
+/// "su[o]": types for people, those behind the first @p required letters optional.
+[[nodiscard]] std::string describe_arguments(std::string_view types, std::size_t required);
 
 /// What an error reply says.
 [[nodiscard]] Error error_of(const wire::Message& reply);

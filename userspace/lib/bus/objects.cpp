@@ -2,6 +2,7 @@
 #include "objects.hpp"
 
 #include "introspection.hpp"
+#include "message_data.hpp"
 
 #include <kdbus/wire/names.hpp>
 
@@ -135,6 +136,13 @@ PropertyMap listed_properties(Interface& interface) {
         return property.second.type().find('h') != std::string_view::npos;
     });
     return values;
+}
+
+/// Whether a call has the arguments of a method. (What is valid and the beginning of something
+/// valid ends where a type does.)
+bool fits(std::string_view signature, const Interface::Method& method) noexcept {
+    return signature.size() >= method.in_required &&
+           std::string_view(method.in_signature).starts_with(signature);
 }
 
 } // namespace
@@ -300,8 +308,9 @@ Result<void> Objects::invoke_own(Invocation& invocation, std::string_view path,
             return unknown_method(call);
         }
         found = true;
-        if (call.signature != method->in_signature)
-            return wrong_arguments(call, method->in_signature);
+        if (!fits(call.signature, *method))
+            return wrong_arguments(call,
+                                   describe_arguments(method->in_signature, method->in_required));
         return guarded([&]() -> Result<void> { return method->handler(invocation); });
     }
     if (call.interface.empty())

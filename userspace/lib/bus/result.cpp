@@ -23,6 +23,8 @@ const char* wire_error_name(wire::Errc code) noexcept {
     case wire::Errc::array_too_long:
     case wire::Errc::message_too_long:
     case wire::Errc::match_rule_limit:
+    case wire::Errc::fd_lost:
+    case wire::Errc::too_many_fds:
         return error_names::limits_exceeded;
     default:
         return error_names::invalid_args;

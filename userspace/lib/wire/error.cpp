@@ -63,6 +63,18 @@ const char* describe(Errc error) noexcept {
         return "required header field is missing";
     case Errc::fds_mismatch:
         return "number of file descriptors does not agree";
+    case Errc::no_fds:
+        return "no descriptors can travel with this value";
+    case Errc::no_such_fd:
+        return "no such descriptor in the message, or taken before";
+    case Errc::fd_lost:
+        return "the descriptor could not be received";
+    case Errc::bad_fd:
+        return "not a descriptor";
+    case Errc::too_many_fds:
+        return "too many descriptors in a message";
+    case Errc::optional_gap:
+        return "an optional argument is left out before another one";
     case Errc::head_mismatch:
         return "message header contradicts the kernel's message head";
     case Errc::bad_pieces:
@@ -100,6 +112,9 @@ public:
         case Errc::array_too_long:
         case Errc::message_too_long:
             return std::errc::message_size;
+        case Errc::fd_lost:
+        case Errc::too_many_fds:
+            return std::errc::too_many_files_open;
         case Errc::not_convertible:
         case Errc::bad_bloom:
             return std::errc::operation_not_supported;
@@ -108,6 +123,10 @@ public:
         case Errc::misaligned:
         case Errc::wrong_size:
         case Errc::wrong_format:
+        case Errc::no_fds:
+        case Errc::no_such_fd:
+        case Errc::bad_fd:
+        case Errc::optional_gap:
         case Errc::match_rule_invalid:
         case Errc::match_rule_limit:
         case Errc::bad_address:

@@ -279,6 +279,12 @@ Result<Message> parse_kdbus(std::span<const Piece> pieces, const KernelHead& hea
     if (!body)
         return std::unexpected(body.error());
     message.body = *body;
+    // Numbers are to be read in place. (Who cuts messages as everybody does is spared this.)
+    if (reinterpret_cast<std::uintptr_t>(body->data()) % 8 != 0) {
+        if (!scratch.append(body->data(), body->size()))
+            return fail(Errc::no_memory);
+        message.body = scratch.bytes();
+    }
     // Without arguments there is nothing to read later, so nothing that would notice.
     if (message.signature.empty())
         if (auto valid = validate_body(message.format, message.signature, message.body); !valid)

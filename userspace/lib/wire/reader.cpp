@@ -203,6 +203,15 @@ Result<std::uint64_t> Reader::read_fixed(char type) noexcept {
     return widen(type, bits);
 }
 
+Result<int> Reader::take_fd() noexcept {
+    const auto index = read_fixed('h');
+    if (!index)
+        return std::unexpected(index.error());
+    if (fds_.take == nullptr)
+        return fail(Errc::no_fds);
+    return fds_.take(fds_.object, static_cast<std::uint32_t>(*index));
+}
+
 Result<std::string_view> Reader::check_text(char type, std::string_view text) noexcept {
     if (type == 's' && !is_text(text))
         return stick(Errc::bad_string);

@@ -28,6 +28,7 @@ void Writer::reset(Buffer& buffer, Format format) noexcept {
     finished_ = false;
     depth_ = 0;
     fds_needed_ = 0;
+    fds_ = nullptr;
     root_signature_ = 0;
     types_.clear();
     infos_.clear();
@@ -181,6 +182,15 @@ Writer& Writer::append_fixed(char type, std::uint64_t bits) noexcept {
 
 void Writer::note_fd(std::uint32_t index) noexcept {
     fds_needed_ = std::max(fds_needed_, index == UINT32_MAX ? index : index + 1);
+}
+
+Writer& Writer::append_fd(int fd) noexcept {
+    if (error_)
+        return *this;
+    if (fds_ == nullptr || fd < 0)
+        return fail(fds_ == nullptr ? Errc::no_fds : Errc::bad_fd);
+    const auto index = fds_->add(fd);
+    return index ? append_fixed('h', *index) : fail(Errc::too_many_fds);
 }
 
 Writer& Writer::append_text(char type, std::string_view text) noexcept {

@@ -39,6 +39,12 @@ enum class Errc {
     duplicate_field,    ///< a known header field twice
     missing_field,      ///< a header field that this type of message must have
     fds_mismatch,       ///< number of file descriptors differs from what the header says
+    no_fds,             ///< a descriptor as a value where none can travel, in a Variant say
+    no_such_fd,         ///< the index of a descriptor that did not come, or was taken before
+    fd_lost,            ///< the descriptor came, but could not be received
+    bad_fd,             ///< what is to be passed is no descriptor
+    too_many_fds,       ///< more descriptors than a message can carry
+    optional_gap,       ///< an optional argument is left out before one that is not
     head_mismatch,      ///< payload header and kernel message head contradict each other
     bad_pieces,         ///< payload pieces break the rules for cutting a message
     local_message,      ///< uses the reserved org.freedesktop.DBus.Local

@@ -6,16 +6,22 @@
 #include <bit>
 #include <concepts>
 #include <cstdint>
+#include <deque>
+#include <list>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <kdbus/wire/reader.hpp>
+#include <kdbus/wire/structs.hpp>
 #include <kdbus/wire/types.hpp>
 #include <kdbus/wire/variant.hpp>
 #include <kdbus/wire/writer.hpp>
@@ -23,14 +29,30 @@
 /// Which C++ type stands for which D-Bus type, at compile time:
 ///
 ///     bool b · std::uint8_t, std::byte y · 16, 32, 64 bit integers n q i u x t · double d
+///     scoped enumerations: their underlying integer
 ///     std::string, std::string_view, const char* s · ObjectPath(View) o · Signature(View) g
-///     UnixFd h · Variant v
+///     UnixFd h · Variant v · std::variant<T...> v, of one of these types
 ///     std::vector<T>, std::span<const T>, std::array<T, N> aT
+///     std::list<T>, std::deque<T>, std::set<T>, std::unordered_set<T> aT
 ///     std::map<K, V>, std::unordered_map<K, V> a{KV}
 ///     std::tuple<T...>, std::pair<A, B> (T...)
+///     a struct of a program's own, struct { T... }; (T...)
+///
+/// and, with <kdbus/descriptors.hpp>, abi::UniqueFd and BorrowedFd h.
 ///
 /// const char* can only be written. Views that are read point into the body; spans can be read for
-/// numbers only. A program adds its own types by specialising Mapping<T> likewise.
+/// numbers only, and fail with misaligned where they cannot be read in place. A program adds its
+/// own types by specialising Mapping<T> likewise.
+///
+/// A program's struct needs nothing: an aggregate of 1 to 32 members that all have a D-Bus type is
+/// a D-Bus struct of them, in their order. No such aggregates are those with base classes, arrays
+/// (use std::array), or members that `{}` does not initialise; and those for which enable_struct is
+/// false. Members that cannot be assigned to can be written only. A struct that contains itself,
+/// through a std::vector say, has no D-Bus type and does not compile; so do bit-fields and
+/// anonymous unions.
+///
+/// A number that is no value of an enumeration is read as it is: what it means is for the program
+/// to judge.
 namespace kdbus::wire {
 
 /// Characters of a signature, joined at compile time.
@@ -92,10 +114,14 @@ inline constexpr bool is_character<char32_t> = true;
 template <class T>
 concept Integer = std::integral<T> && !std::same_as<T, bool> && !is_character<T>;
 
+/// A scoped enumeration of integers; std::byte is one.
+template <class T>
+concept Enumeration = std::is_enum_v<T> && !std::convertible_to<T, std::underlying_type_t<T>> &&
+                      Integer<std::underlying_type_t<T>>;
+
 /// Types whose arrays look the same in memory and in a body.
 template <class T>
-concept Number =
-    Integer<T> || std::same_as<T, double> || std::same_as<T, std::byte> || std::same_as<T, UnixFd>;
+concept Number = Integer<T> || std::same_as<T, double> || Enumeration<T> || std::same_as<T, UnixFd>;
 
 template <class T>
 consteval char number_letter() {
@@ -103,6 +129,8 @@ consteval char number_letter() {
         return 'd';
     else if constexpr (std::same_as<T, UnixFd>)
         return 'h';
+    else if constexpr (std::is_enum_v<T>)
+        return number_letter<std::underlying_type_t<T>>();
     else if constexpr (sizeof(T) == 1)
         return 'y';
     else if constexpr (sizeof(T) == 2)
@@ -326,6 +354,50 @@ struct Mapping<std::span<T>> {
     }
 };
 
+namespace detail {
+
+/// Containers of which an element is added at the end, if it has one.
+template <class Sequence>
+struct SequenceMapping {
+    using Element = typename Sequence::value_type;
+    static constexpr auto signature = join(type_string("a"), Mapping<Element>::signature);
+    static void write(Writer& writer, const Sequence& values) {
+        write_array(writer, values, Mapping<Element>::signature.view());
+    }
+    static Result<Sequence> read(Reader& reader) {
+        Sequence values;
+        auto done = read_array<Element>(
+            reader, [&](Element&& value) { values.insert(values.end(), std::move(value)); });
+        if (!done)
+            return std::unexpected(done.error());
+        return values;
+    }
+};
+
+} // namespace detail
+
+template <class T, class Allocator>
+requires Mapped<T>
+struct Mapping<std::list<T, Allocator>> : detail::SequenceMapping<std::list<T, Allocator>> {
+};
+
+template <class T, class Allocator>
+requires Mapped<T>
+struct Mapping<std::deque<T, Allocator>> : detail::SequenceMapping<std::deque<T, Allocator>> {
+};
+
+template <class T, class Compare, class Allocator>
+requires Mapped<T>
+struct Mapping<std::set<T, Compare, Allocator>>
+    : detail::SequenceMapping<std::set<T, Compare, Allocator>> {
+};
+
+template <class T, class Hash, class Equal, class Allocator>
+requires Mapped<T>
+struct Mapping<std::unordered_set<T, Hash, Equal, Allocator>>
+    : detail::SequenceMapping<std::unordered_set<T, Hash, Equal, Allocator>> {
+};
+
 template <class T, std::size_t N>
 requires Mapped<T>
 struct Mapping<std::array<T, N>> {
@@ -445,6 +517,124 @@ requires(Mapped<Ts>&&...) struct Mapping<std::tuple<Ts...>>
 template <class A, class B>
 requires(Mapped<A>&& Mapped<B>) struct Mapping<std::pair<A, B>>
     : detail::TupleMapping<std::pair<A, B>> {
+};
+
+namespace detail {
+
+/// How many of the types there are whose signature is this one.
+template <class... Ts>
+consteval std::size_t count_signature(std::string_view signature) {
+    return (std::size_t{0} + ... + (Mapping<Ts>::signature.view() == signature ? 1 : 0));
+}
+
+} // namespace detail
+
+template <class... Ts>
+requires(Mapped<Ts>&&...) struct Mapping<std::variant<Ts...>> {
+    static_assert(
+        ((detail::count_signature<Ts...>(Mapping<Ts>::signature.view()) == 1) && ...),
+        "the alternatives have different D-Bus types, or which one is meant would not be known");
+    static constexpr auto signature = type_string("v");
+
+    static void write(Writer& writer, const std::variant<Ts...>& value) {
+        if (value.valueless_by_exception()) {
+            writer.fail(Errc::bad_signature);
+            return;
+        }
+        std::visit(
+            [&]<class T>(const T& alternative) {
+                writer.open_variant(Mapping<T>::signature.view()).append(alternative).close();
+            },
+            value);
+    }
+    /// Fails with type_mismatch, past the variant, if its value is of none of these types.
+    static Result<std::variant<Ts...>> read(Reader& reader) {
+        const auto type = reader.enter_variant();
+        if (!type)
+            return std::unexpected(type.error());
+        Result<std::variant<Ts...>> result = fail(Errc::type_mismatch);
+        (void)((*type == Mapping<Ts>::signature.view() &&
+                (result = read_alternative<Ts>(reader), true)) ||
+               ...);
+        if (auto left = reader.exit(); !left)
+            return std::unexpected(left.error());
+        return result;
+    }
+
+private:
+    template <class T>
+    static Result<std::variant<Ts...>> read_alternative(Reader& reader) {
+        auto value = Mapping<T>::read(reader);
+        if (!value)
+            return std::unexpected(value.error());
+        return std::variant<Ts...>(std::in_place_type<T>, std::move(*value));
+    }
+};
+
+namespace detail {
+
+/// What a tuple of references to an aggregate's members says about them.
+template <class Members>
+struct StructMembers;
+
+template <class... Ms>
+struct StructMembers<std::tuple<Ms...>> {
+    static constexpr bool mapped = sizeof...(Ms) > 0 &&
+                                   ((!std::is_array_v<std::remove_reference_t<Ms>> &&
+                                     Mapped<std::remove_cvref_t<Ms>>)&&...);
+    static constexpr bool readable =
+        ((!std::is_const_v<std::remove_reference_t<Ms>> &&
+          requires(Reader & reader) { Mapping<std::remove_cvref_t<Ms>>::read(reader); }) &&
+         ...);
+    /// Only of members that are mapped.
+    static consteval auto signature() {
+        return join(Mapping<std::remove_cvref_t<Ms>>::signature...);
+    }
+};
+
+/// An aggregate of a program's own that stands for a D-Bus struct.
+template <class T>
+concept Struct =
+    PlainAggregate<T> && !std::same_as<T, UnixFd> && StructMembers<MembersOf<T>>::mapped;
+
+} // namespace detail
+
+template <detail::Struct T>
+struct Mapping<T> {
+    static constexpr auto members = detail::StructMembers<detail::MembersOf<T>>::signature();
+    static constexpr auto signature = join(type_string("("), members, type_string(")"));
+    static_assert(signature.text.size() <= max_signature_length, "the struct's type is too long");
+
+    static void write(Writer& writer, const T& value) {
+        writer.open_struct(members.view());
+        std::apply([&](const auto&... member) { (writer.append(member), ...); },
+                   detail::members_of(value));
+        writer.close();
+    }
+    static Result<T>
+    read(Reader& reader) requires(detail::StructMembers<detail::MembersOf<T>>::readable) {
+        if (auto entered = reader.enter_struct(); !entered)
+            return std::unexpected(entered.error());
+        T value{};
+        Result<void> done;
+        std::apply([&](auto&... member) { (void)((done = read_into(reader, member)) && ...); },
+                   detail::members_of(value));
+        if (done)
+            done = reader.exit();
+        if (!done)
+            return std::unexpected(done.error());
+        return value;
+    }
+
+private:
+    template <class Member>
+    static Result<void> read_into(Reader& reader, Member& member) {
+        auto value = Mapping<Member>::read(reader);
+        if (!value)
+            return std::unexpected(value.error());
+        member = std::move(*value);
+        return {};
+    }
 };
 
 // ---- members declared elsewhere

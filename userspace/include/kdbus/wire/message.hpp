@@ -118,8 +118,9 @@ struct KernelHead {
 /// expect no reply, only replies have a reply cookie, and zero bytes that were never stored (`data`
 /// nullptr) are at most 64 KiB in all. The body's values are *not* validated (they are checked when
 /// read; validate_body() does it at once). Sender and destination of the result are those of
-/// `head`. A body cut into several pieces is gathered in `scratch` (cleared first), else the result
-/// points into the pieces; it lives as long as pieces, head's text and scratch stay.
+/// `head`. A body cut into several pieces, or one that begins at an address that is no multiple of
+/// 8, is gathered in `scratch` (cleared first), else the result points into the pieces; it lives as
+/// long as pieces, head's text and scratch stay.
 [[nodiscard]] KDBUS_EXPORT Result<Message>
 parse_kdbus(std::span<const Piece> pieces, const KernelHead& head, Buffer& scratch) noexcept;
 

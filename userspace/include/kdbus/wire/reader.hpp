@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include <kdbus/wire/error.hpp>
+#include <kdbus/wire/fds.hpp>
 #include <kdbus/wire/signature.hpp>
 #include <kdbus/wire/types.hpp>
 
@@ -54,6 +55,13 @@ public:
 
     /// Reads text, `type` one of s o g; checked. Wrong type as in read_fixed().
     [[nodiscard]] Result<std::string_view> read_text(char type) noexcept;
+
+    /// From now on take_fd() gets descriptors from there. What is read keeps pointing there: the
+    /// source's object must outlive the reader.
+    void set_fd_source(const FdSource& source) noexcept { fds_ = source; }
+    /// Reads a value of type h as the descriptor that it stands for, which is the caller's then.
+    /// Wrong type as in read_fixed(). Without a source no_fds, else the errors of the source.
+    [[nodiscard]] Result<int> take_fd() noexcept;
 
     /// Reads an array of numbers, `type` one of y n q i u x t d h, as bytes in the body's byte
     /// order, whole elements only. Wrong type as in read_fixed(). With `alignment` other than 0
@@ -136,6 +144,7 @@ private:
     bool swap_;
     unsigned depth_ = 0;
     std::uint32_t fds_needed_ = 0;
+    FdSource fds_;
     std::array<Frame, max_depth + 1> frames_;
     /// Of the body's signature, and of the types of open variants. Variants nested deeper than
     /// there are tables share the last one.

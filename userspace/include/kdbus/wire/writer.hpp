@@ -10,6 +10,7 @@
 
 #include <kdbus/wire/buffer.hpp>
 #include <kdbus/wire/error.hpp>
+#include <kdbus/wire/fds.hpp>
 #include <kdbus/wire/signature.hpp>
 #include <kdbus/wire/types.hpp>
 
@@ -45,7 +46,8 @@ public:
     Writer(const Writer&) = delete;
     Writer& operator=(const Writer&) = delete;
 
-    /// Starts a new body in the same or another buffer, keeping inner memory.
+    /// Starts a new body in the same or another buffer, keeping inner memory, not collecting
+    /// descriptors.
     void reset(Buffer& buffer, Format format) noexcept;
 
     /// Appends values of C++ types as <kdbus/wire/mapping.hpp> maps them (include it to use these).
@@ -66,6 +68,14 @@ public:
     /// machine's representation at `elements` (any alignment). Copied in one piece.
     Writer& append_fixed_array(char type, const void* elements, std::size_t count) noexcept;
 
+    /// From now on append_fd() adds descriptors to @p fds, which must outlive the body's making and
+    /// may have some in it already.
+    void collect_fds(FdList& fds) noexcept { fds_ = &fds; }
+    /// Appends a descriptor, type h: adds it to the list given to collect_fds(), and its index to
+    /// the body. It stays the caller's, who keeps it open until the message is sent. Without such
+    /// a list no_fds.
+    Writer& append_fd(int fd) noexcept;
+
     /// Opens an array; `element` is one complete type, or a dict entry as "{kv}".
     Writer& open_array(std::string_view element) noexcept;
     /// Opens a struct; `members` are its one or more member types, without parentheses.
@@ -80,6 +90,13 @@ public:
     /// Copies the next complete value of `source`, in whatever format it is; both move on. An error
     /// of the source sticks here as well.
     Writer& append_value(Reader& source) noexcept;
+
+    /// Makes the body fail with @p error, for mappings of values that cannot be expressed. Does
+    /// nothing after another error.
+    Writer& fail(Errc error) noexcept {
+        fail_with(error);
+        return *this;
+    }
 
     /// Ends the body. Fails with the first error; then the buffer is cut back to where the body
     /// began. Afterwards only reset() and the getters may be called.
@@ -133,6 +150,7 @@ private:
     bool finished_ = false;
     unsigned depth_ = 0; // frames_[0] is the top level, whose Frame::fixed and alignment grow
     std::uint32_t fds_needed_ = 0;
+    FdList* fds_ = nullptr;
     std::uint32_t root_signature_ = 0; // its length; it stands at the front of types_
     alignas(8) std::byte types_storage_[512];
     alignas(8) std::byte offsets_storage_[512];
