@@ -621,14 +621,14 @@ void ConnectionCore::dispatch_reply(Message message) {
 }
 
 void ConnectionCore::dispatch_signal(const Message& message) {
-    std::vector<std::string_view> names;
-    transport_->add_sender_names(message, names);
+    sender_names_.clear();
+    transport_->add_sender_names(message, sender_names_);
     // Handlers may add and remove subscriptions; those added now begin with the next signal.
     const std::uint64_t last = last_id_;
     for (auto next = subscriptions_.begin(); next != subscriptions_.end() && next->first <= last;) {
         const std::uint64_t id = next->first;
         const std::shared_ptr<Subscription> subscription = next->second;
-        if (subscription->rule.matches(message.wire(), names))
+        if (subscription->rule.matches(message.wire(), sender_names_))
             subscription->handler(message);
         next = subscriptions_.upper_bound(id);
     }

@@ -348,7 +348,7 @@ Result<std::optional<MessagePointer>> KernelTransport::receive() {
 MessagePointer KernelTransport::parse(abi::ReceivedMessage received) {
     if (received.payload_size() > wire::max_message_size)
         return nullptr;
-    auto data = make_message_data();
+    auto data = MessagePool::take(messages_);
     data->slice = std::move(received);
     const kdbus_msg& header = data->slice.header();
     if (header.src_id == KDBUS_SRC_ID_KERNEL)
@@ -416,7 +416,7 @@ MessagePointer KernelTransport::parse(abi::ReceivedMessage received) {
 }
 
 MessagePointer KernelTransport::parse_notification(abi::ReceivedMessage received) {
-    auto data = make_message_data();
+    auto data = MessagePool::take(messages_);
     data->slice = std::move(received);
     const auto notification = data->slice.notification();
     if (!notification || data->slice.header().src_id != KDBUS_SRC_ID_KERNEL)

@@ -62,6 +62,7 @@ private:
     std::string bus_id_;
     wire::BloomParameter bloom_;
     BufferPool buffers_;
+    std::shared_ptr<MessagePool> messages_ = std::make_shared<MessagePool>();
     std::uint64_t lost_ = 0;
 };
 

@@ -8,7 +8,31 @@
 
 namespace kdbus {
 void detail::MessageDataDeleter::operator()(MessageData* data) const noexcept {
-    delete data;
+    MessagePool::give_back(data);
+}
+
+void detail::MessagePool::give_back(MessageData* message) noexcept {
+    const std::shared_ptr<MessagePool> pool = std::move(message->home);
+    if (!pool) {
+        delete message;
+        return;
+    }
+    message->view = {};
+    message->slice = {};
+    message->mappings.clear();
+    message->fds.clear();
+    message->incomplete_fds = false;
+    message->storage.clear();
+    if (message->storage.capacity() > max_kept)
+        message->storage = wire::Buffer();
+    for (auto& place : pool->places_) {
+        MessageData* none = nullptr;
+        if (place.load(std::memory_order_relaxed) == nullptr &&
+            place.compare_exchange_strong(none, message, std::memory_order_release,
+                                          std::memory_order_relaxed))
+            return;
+    }
+    delete message;
 }
 
 std::string detail::describe_arguments(std::string_view types, std::size_t required) {

@@ -125,6 +125,13 @@ wire::Result<std::optional<wire::Buffer>> SocketInbox::next() {
     return std::exchange(partial_, wire::Buffer());
 }
 
+void SocketInbox::reuse(wire::Buffer memory) noexcept {
+    if (partial_.capacity() != 0)
+        return;
+    memory.clear();
+    partial_ = std::move(memory);
+}
+
 bool SocketInbox::ready() const noexcept {
     if (partial_size_ != 0)
         return partial_.size() == partial_size_;

@@ -47,6 +47,8 @@ public:
     /// The next complete message in D-Bus 1 form; nothing as long as there is none. Errors: what
     /// wire::dbus1_message_size() finds wrong with its beginning; no_memory.
     [[nodiscard]] wire::Result<std::optional<wire::Buffer>> next();
+    /// Takes memory for a message to come, one that was used up.
+    void reuse(wire::Buffer memory) noexcept;
     /// Whether next() has something to say without another fill().
     [[nodiscard]] bool ready() const noexcept;
 

@@ -190,8 +190,9 @@ void SocketStream::flush() {
 }
 
 Result<MessagePointer> SocketStream::parse(wire::Buffer bytes) {
-    auto data = make_message_data();
-    data->storage = std::move(bytes);
+    auto data = MessagePool::take(messages_);
+    std::swap(data->storage, bytes);
+    inbox_.reuse(std::move(bytes));
     auto message = wire::parse_dbus1(data->storage.bytes());
     if (message && message->format != wire::dbus1_native) {
         auto native = to_native(*message);

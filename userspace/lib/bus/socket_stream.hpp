@@ -13,6 +13,7 @@
 #include <kdbus/wire/message.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -73,6 +74,7 @@ private:
     std::optional<Sasl> sasl_; ///< as long as messages may not flow
     std::uint64_t sasl_deadline_ns_;
     bool fds_agreed_ = false;
+    std::shared_ptr<MessagePool> messages_ = std::make_shared<MessagePool>();
     SocketInbox inbox_;
     SocketOutbox outbox_;
     wire::Buffer head_;                     ///< of the message that is being sent
