@@ -39,8 +39,8 @@ have_headers = [ -e '$(HEADERS)'/include/generated/utsrelease.h ]
 no_headers = echo "The module is not built: this kernel's headers are missing (on Debian: apt-get install linux-headers-$$(uname -r))."
 
 .PHONY: all user-space module install uninstall test test-kernels test-sanitize check-module fuzz
-.PHONY: test-threads check-compilers fuzz-parsers bench demo shell clean clean-cache help
-.PHONY: build-packages test-packages sanitize-packages clang-packages sanitized-user-space stage
+.PHONY: test-threads check-compilers fuzz-parsers bench bench-codecs demo shell clean clean-cache
+.PHONY: help build-packages test-packages sanitize-packages clang-packages sanitized-user-space stage
 
 # One step after the other: each uses all processors itself.
 .NOTPARALLEL:
@@ -51,6 +51,7 @@ help:
 	@echo 'make demo            boot a guest and show the bus at work, step by step'
 	@echo 'make test            run all tests, here and in a guest'
 	@echo 'make bench           measure what messages cost, in a guest that counts instructions'
+	@echo 'make bench-codecs    what making and reading messages costs, next to other libraries'
 	@echo 'make shell           a shell in a guest with the bus running; Ctrl-D leaves it'
 	@echo '                     each with KERNEL=6.1 (default), 6.12 or 7, Debian kernels'
 	@echo 'make test-kernels    the tests of the kernel interface on all these kernels'
@@ -180,6 +181,15 @@ bench: stage
 	@$(vm)/run --kernel $(KERNEL) --deterministic --timeout 1800 \
 		--layer build/stage-$(KERNEL) -- \
 		sh -c 'ldconfig && exec "$(PREFIX)/bin/kdbus-bench" $(BENCH)'
+
+# First the time it takes here, then the instructions, counted in a guest. Fails if another library is
+# ahead anywhere.
+bench-codecs: test-packages
+	@$(locked) '$(configure) -B build >/dev/null && \
+		cmake --build build -j$(jobs) --target codec-bench'
+	@build/tools/codec-bench/codec-bench
+	@$(vm)/run --kernel $(KERNEL) --deterministic --timeout 1800 -- \
+		'$(CURDIR)'/build/tools/codec-bench/codec-bench --exact
 
 shell: stage
 	@$(vm)/shell $(KERNEL)

@@ -99,6 +99,21 @@ public:
     [[nodiscard]] std::uint32_t unix_fds_needed() const noexcept { return fds_needed_; }
 
 private:
+    /// A std::string_view that nobody has to initialise: there are many frames, and few are used.
+    struct Types {
+        const char* text;
+        std::size_t length;
+
+        Types() noexcept = default;
+        Types(std::string_view types) noexcept : text(types.data()), length(types.size()) {}
+        operator std::string_view() const noexcept { return {text, length}; }
+        [[nodiscard]] std::size_t size() const noexcept { return length; }
+        [[nodiscard]] bool empty() const noexcept { return length == 0; }
+        char operator[](std::size_t at) const noexcept { return text[at]; }
+        [[nodiscard]] std::string_view substr(std::size_t at, std::size_t count) const noexcept {
+            return {text + at, count};
+        }
+    };
     struct Frame {
         char kind;              // '\0' (body), 'a', '(', '{', 'v'
         std::uint8_t width;     // GVariant: bytes per framing offset
@@ -106,7 +121,7 @@ private:
         std::uint8_t table;     // which of tables_ describes the types
         std::uint8_t types_at;  // where they stand in the signature which that table is of
         std::uint16_t consumed; // how much of the signature is consumed ('a': always 0)
-        std::string_view types; // contents: member types, element type, or variant's type
+        Types types;            // contents: member types, element type, or variant's type
         std::size_t start;      // first byte, from the body's start
         std::size_t end;        // end of the contents; GVariant: end of values, offsets follow
         std::size_t limit;      // GVariant: end of the container including its offsets
