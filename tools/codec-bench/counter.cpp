@@ -32,7 +32,7 @@ std::optional<std::uint64_t> InstructionCounter::read() const noexcept {
 
 std::uint64_t now_ns() noexcept {
     timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
            static_cast<std::uint64_t>(now.tv_nsec);
 }

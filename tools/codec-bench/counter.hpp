@@ -21,7 +21,8 @@ private:
     int fd_;
 };
 
-/// CLOCK_MONOTONIC.
+/// Processor time of this thread: other load does not count, if it does not slow the processor
+/// down.
 std::uint64_t now_ns() noexcept;
 
 } // namespace kdbus::codec_bench

@@ -83,8 +83,8 @@ int main(int argc, char** argv) {
                            "--exact: the clock counts instructions, as in `make bench`\n");
         return EXIT_FAILURE;
     }
-    const std::uint64_t batch_ns = exact ? 2'000'000 : 5'000'000;
-    const int batches = exact ? 1 : 15;
+    const std::uint64_t batch_ns = exact ? 2'000'000 : 1'000'000;
+    const int batches = exact ? 1 : 50;
     try {
         bool ahead = true;
         fmt::print("{:15} {:6} {:5} {:8} {:>10} {:>10} {:>6} {:>10} {:>10}\n", "message", "type",

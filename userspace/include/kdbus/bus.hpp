@@ -73,7 +73,7 @@ struct Method {
     /// The service may ask the user for authorization meanwhile.
     bool interactive_authorization = false;
     /// Descriptors to pass, at most 16; arguments of type UnixFd are indices into them. They
-    /// stay the caller's.
+    /// stay the caller's. Arguments of type UniqueFd and BorrowedFd come on top of them.
     std::span<const int> fds = {};
     /// Lower values are more urgent, for receivers that care.
     std::int64_t priority = 0;

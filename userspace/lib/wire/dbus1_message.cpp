@@ -52,6 +52,90 @@ Result<FixedHeader> parse_fixed_header(std::span<const std::byte> start) noexcep
     return header;
 }
 
+Message message_of(std::span<const std::byte> bytes, const FixedHeader& header) noexcept {
+    Message message;
+    message.type = static_cast<MessageType>(bytes[1]);
+    message.flags = static_cast<std::uint8_t>(bytes[2]);
+    message.format = header.format;
+    message.serial = header.serial;
+    return message;
+}
+
+/// Reads the header fields of a message whose fields are all known and as they should be, as far as
+/// they need no validate_header(). False as soon as one is not: then read_fields() says what is
+/// wrong, if anything is.
+bool read_ordinary_fields(std::span<const std::byte> bytes, const FixedHeader& header,
+                          Message& message) noexcept {
+    const std::byte* const data = bytes.data();
+    const std::size_t end = header.fields_end();
+    unsigned seen = 0;
+    for (std::size_t at = dbus1_fixed_header_size; at < end;) {
+        const std::size_t start = align_up(at, 8);
+        for (; at < start && at < end; at++)
+            if (data[at] != std::byte{0})
+                return false;
+        // Its code, a signature of one letter, and the first of the value.
+        constexpr std::size_t value_at = 4;
+        if (end - at <= value_at)
+            return false;
+        const auto key = static_cast<unsigned>(data[at]);
+        if (key == 0 || key > last_known_field || (seen >> key & 1) != 0)
+            return false;
+        seen |= 1U << key;
+        const auto field = static_cast<Field>(key);
+        const char type = field_type(field, header.format);
+        if (data[at + 1] != std::byte{1} || static_cast<char>(data[at + 2]) != type ||
+            data[at + 3] != std::byte{0})
+            return false;
+        at += value_at;
+        const std::size_t size = type == 'g' ? 1 : 4;
+        if (end - at < size)
+            return false;
+        const auto number = static_cast<std::uint32_t>(load_uint(data + at, size, header.swap));
+        at += size;
+        if (type == 'u') {
+            if (field == Field::unix_fds)
+                message.unix_fds = number;
+            else if (number == 0)
+                return false;
+            else
+                message.reply_serial = number;
+            continue;
+        }
+        if (number >= end - at || data[at + number] != std::byte{0} ||
+            (number == 0 && field != Field::signature))
+            return false;
+        field_text(message, field) = as_text(data + at, number);
+        at += number + std::size_t{1};
+    }
+    return true;
+}
+
+/// Reads the header fields of any message.
+Result<void> read_fields(std::span<const std::byte> bytes, const FixedHeader& header,
+                         Message& message) noexcept {
+    FieldCollector fields(message, header.format);
+    // The length of the array stands 8-aligned less 4, as it does in the whole header.
+    Reader reader(header.format, "yyyyuua(yv)", bytes.first(header.fields_end()));
+    for (char type : {'y', 'y', 'y', 'y', 'u', 'u'})
+        if (auto skipped = reader.read_fixed(type); !skipped)
+            return std::unexpected(skipped.error());
+    if (auto entered = reader.enter_array(); !entered)
+        return entered;
+    while (!reader.at_end()) {
+        if (auto entered = reader.enter_struct(); !entered)
+            return entered;
+        const auto key = reader.read_fixed('y');
+        if (!key)
+            return std::unexpected(key.error());
+        if (auto taken = fields.take(*key, reader); !taken)
+            return taken;
+        if (auto left = reader.exit(); !left)
+            return left;
+    }
+    return reader.finish();
+}
+
 /// Appends one header field, aligned; `base` is where the message starts in `out`.
 bool append_field(Buffer& out, std::size_t base, const Message& message, Field field) noexcept {
     const bool swap = message.format != dbus1_native;
@@ -104,40 +188,21 @@ Result<Message> parse_dbus1(std::span<const std::byte> bytes) noexcept {
     if (bytes.size() != header->total())
         return fail(bytes.size() < header->total() ? Errc::truncated : Errc::trailing_bytes);
 
-    Message message;
-    message.type = static_cast<MessageType>(bytes[1]);
-    message.flags = static_cast<std::uint8_t>(bytes[2]);
-    message.format = header->format;
-    message.serial = header->serial;
-
-    FieldCollector fields(message, header->format);
-    // The length of the array stands 8-aligned less 4, as it does in the whole header.
-    Reader reader(header->format, "yyyyuua(yv)", bytes.first(header->fields_end()));
-    for (char type : {'y', 'y', 'y', 'y', 'u', 'u'})
-        if (auto skipped = reader.read_fixed(type); !skipped)
-            return std::unexpected(skipped.error());
-    if (auto entered = reader.enter_array(); !entered)
-        return std::unexpected(entered.error());
-    while (!reader.at_end()) {
-        if (auto entered = reader.enter_struct(); !entered)
-            return std::unexpected(entered.error());
-        const auto key = reader.read_fixed('y');
-        if (!key)
-            return std::unexpected(key.error());
-        if (auto taken = fields.take(*key, reader); !taken)
-            return std::unexpected(taken.error());
-        if (auto left = reader.exit(); !left)
-            return std::unexpected(left.error());
+    Message message = message_of(bytes, *header);
+    const bool ordinary = read_ordinary_fields(bytes, *header, message) && validate_header(message);
+    if (!ordinary) {
+        message = message_of(bytes, *header);
+        if (auto read = read_fields(bytes, *header, message); !read)
+            return std::unexpected(read.error());
     }
-    if (auto done = reader.finish(); !done)
-        return std::unexpected(done.error());
 
     const auto padding =
         bytes.subspan(header->fields_end(), header->body_start() - header->fields_end());
     if (std::any_of(padding.begin(), padding.end(), [](std::byte b) { return b != std::byte{0}; }))
         return fail(Errc::bad_padding);
-    if (auto valid = validate_header(message); !valid)
-        return std::unexpected(valid.error());
+    if (!ordinary)
+        if (auto valid = validate_header(message); !valid)
+            return std::unexpected(valid.error());
     // On other types it is to be ignored (7.6), and must not get into another encoding.
     if (message.type == MessageType::method_call || message.type == MessageType::signal)
         message.reply_serial = 0;
