@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Messages that come and go take nothing from the heap once they flow, whatever carries them.
-#include "transport-support.hpp"
+#include "transports.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -102,7 +102,8 @@ public:
         check();
         return *state_;
     }
-    T&& value() && {
+    /// (Not a reference: `for (x : function().value())` would let go of what it goes through.)
+    T value() && {
         check();
         return *std::move(state_);
     }
