@@ -4,7 +4,7 @@
 #include <kdbus/bus.hpp>
 
 int main(int argc, char** argv) try {
-    auto bus = kdbus::Connection::system().value();
+    auto bus = kdbus::Connection::session().value();
     const kdbus::Signal greeted{"/org/example/Hello", "org.example.Hello", "Greeted"};
     const char* name = argc > 1 ? argv[1] : "world";
     if (argc > 2)

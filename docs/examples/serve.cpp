@@ -3,7 +3,7 @@
 #include <kdbus/bus.hpp>
 
 int main() try {
-    auto bus = kdbus::Connection::system().value();
+    auto bus = kdbus::Connection::session().value();
     std::uint32_t served = 0;
 
     kdbus::Interface hello("org.example.Hello");

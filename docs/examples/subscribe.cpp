@@ -4,7 +4,7 @@
 #include <kdbus/bus.hpp>
 
 int main() try {
-    auto bus = kdbus::Connection::system().value();
+    auto bus = kdbus::Connection::session().value();
     auto greeted = bus.subscribe("type='signal',interface='org.example.Hello',member='Greeted'",
                                  [](const kdbus::Message& signal, std::string_view name) {
                                      std::cout << signal.sender() << " greeted " << name
