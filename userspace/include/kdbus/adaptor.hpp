@@ -22,7 +22,9 @@ namespace kdbus {
 /// signals can be emitted before, too.
 class Adaptor {
 public:
+    /// The object.
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    /// The interface.
     [[nodiscard]] const std::string& interface() const noexcept { return interface_; }
 
     /// Announces changes of several properties in one signal, as their annotations say.
@@ -31,12 +33,14 @@ public:
     }
 
 protected:
+    /// An interface of the object @p path.
     Adaptor(Connection& connection, std::string path, std::string_view interface)
         : connection_(&connection), path_(std::move(path)), interface_(interface) {}
     ~Adaptor() = default;
     Adaptor(Adaptor&&) = default;
     Adaptor& operator=(Adaptor&&) = default;
 
+    /// Exports it.
     Result<void> add(Interface interface) {
         auto slot = connection_->add_object(path_, std::move(interface));
         if (!slot)
@@ -45,15 +49,18 @@ protected:
         return {};
     }
 
+    /// Announces a change of one property.
     Result<void> emit_changed(std::string_view property) {
         return emit_properties_changed(std::span(&property, 1));
     }
 
+    /// Emits a signal to everybody who subscribed.
     template <class... In>
     Result<void> emit(std::string_view member, const In&... in) {
         return connection_->emit({path_, interface_, member}, in...);
     }
 
+    /// Emits a signal to one connection.
     template <class... In>
     Result<void> emit_to(std::string_view destination, std::string_view member, const In&... in) {
         return connection_->emit_to(destination, {path_, interface_, member}, in...);

@@ -62,10 +62,10 @@ enum class PeerRole {
 
 /// A method to call. Members are views: the text must live until the call returns.
 struct Method {
-    std::string_view destination; ///< unique or well-known name; may be empty from peer to peer
-    std::string_view path;
+    std::string_view destination;    ///< unique or well-known name; may be empty from peer to peer
+    std::string_view path;           ///< object
     std::string_view interface = {}; ///< may be empty
-    std::string_view member;
+    std::string_view member;         ///< name of the method
     /// How long to wait for the answer; std::chrono::nanoseconds::max() means for ever.
     std::chrono::nanoseconds timeout = std::chrono::seconds(25);
     /// Start the service if it does not run.
@@ -86,12 +86,12 @@ struct Method {
 
 /// A signal to emit. Views, as above.
 struct Signal {
-    std::string_view path;
-    std::string_view interface;
-    std::string_view member;
+    std::string_view path;      ///< object that emits
+    std::string_view interface; ///< interface of the signal
+    std::string_view member;    ///< name of the signal
     /// Descriptors to pass; unicast signals only, unless from peer to peer.
     std::span<const int> fds = {};
-    std::int64_t priority = 0;
+    std::int64_t priority = 0; ///< as in Method
 };
 
 /// Flags for request_name() (D-Bus specification, "RequestName").
@@ -104,6 +104,7 @@ enum class NameFlags : std::uint8_t {
 [[nodiscard]] constexpr NameFlags operator|(NameFlags a, NameFlags b) noexcept {
     return static_cast<NameFlags>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
 }
+/// Whether @p flag is in @p set.
 [[nodiscard]] constexpr bool has_flag(NameFlags set, NameFlags flag) noexcept {
     return (static_cast<unsigned>(set) & static_cast<unsigned>(flag)) != 0;
 }
@@ -149,7 +150,7 @@ public:
     /// the daemon at /var/run/dbus/system_bus_socket. The variable is ignored in programs that run
     /// with raised privileges.
     [[nodiscard]] static Result<Connection> system(const ConnectionOptions& options = {});
-    /// Connects to the user's bus, likewise: DBUS_SESSION_BUS_ADDRESS, /dev/kdbus/<uid>-user/bus,
+    /// Connects to the user's bus, likewise: DBUS_SESSION_BUS_ADDRESS, `/dev/kdbus/<uid>-user/bus`,
     /// $XDG_RUNTIME_DIR/bus.
     [[nodiscard]] static Result<Connection> session(const ConnectionOptions& options = {});
     /// Talks to the one peer at the other end of a connected AF_UNIX stream socket, one of a socket

@@ -135,12 +135,13 @@ class SignalStream {
     static_assert(!(detail::is_view<T> || ...), "signals are kept when their message is gone");
 
 public:
+    /// A signal.
     struct Item {
-        std::string sender; ///< unique name; empty from peer to peer
-        std::string path;
-        std::string interface;
-        std::string member;
-        std::tuple<T...> arguments;
+        std::string sender;         ///< unique name; empty from peer to peer
+        std::string path;           ///< object that emitted it
+        std::string interface;      ///< interface of the signal
+        std::string member;         ///< name of the signal
+        std::tuple<T...> arguments; ///< its arguments
     };
 
 private:
@@ -173,7 +174,7 @@ private:
 public:
     /// What co_await works with.
     struct Awaiter {
-        State* state;
+        State* state; ///< of the stream
         [[nodiscard]] bool await_ready() const noexcept {
             return !state->items.empty() || state->ended;
         }

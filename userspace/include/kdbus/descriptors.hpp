@@ -18,9 +18,13 @@ class BorrowedFd {
 public:
     /// None, which cannot be passed.
     BorrowedFd() noexcept = default;
+    /// The descriptor to pass.
+    ///@{
     BorrowedFd(int fd) noexcept : fd_(fd) {}
     BorrowedFd(const UniqueFd& fd) noexcept : fd_(fd.get()) {}
+    ///@}
 
+    /// The descriptor.
     [[nodiscard]] int get() const noexcept { return fd_; }
 
 private:

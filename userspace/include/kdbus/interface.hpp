@@ -38,10 +38,12 @@ Variant to_variant(const T& value) {
 /// A method call being answered: what the library passes to a type-erased method.
 class KDBUS_EXPORT Invocation {
 public:
+    /// For the library.
     Invocation(Message& call, wire::Writer& reply,
                std::weak_ptr<detail::ConnectionCore> core) noexcept
         : call_(call), reply_(reply), core_(std::move(core)) {}
 
+    /// The call.
     [[nodiscard]] const Message& call() const noexcept { return call_; }
     /// Where the reply's arguments go; not to be used after defer().
     [[nodiscard]] wire::Writer& reply() noexcept { return reply_; }
@@ -52,6 +54,7 @@ public:
         deferred_ = true;
         return Responder(core_, call_);
     }
+    /// Whether defer() was called.
     [[nodiscard]] bool deferred() const noexcept { return deferred_; }
     /// Hands the call over to somebody who needs it for longer; only after defer().
     [[nodiscard]] Message take_call() noexcept { return std::move(call_); }
@@ -70,15 +73,16 @@ private:
 struct MethodOptions {
     std::vector<std::string> in = {};  ///< names of the arguments
     std::vector<std::string> out = {}; ///< names of the results
-    bool deprecated = false;
-    bool no_reply = false; ///< callers shall not wait for an answer
+    bool deprecated = false;           ///< annotated as such
+    bool no_reply = false;             ///< callers shall not wait for an answer
     /// So many arguments at the end may be missing. Of those that a handler takes as std::optional
     /// the library knows by itself.
     std::size_t optional_in = 0;
 };
 
+/// The same for a signal.
 struct SignalOptions {
-    bool deprecated = false;
+    bool deprecated = false; ///< annotated as such
 };
 
 /// How changes of a property are announced (annotation
@@ -90,9 +94,10 @@ enum class Emits {
     nothing,      ///< changes silently
 };
 
+/// The same for a property.
 struct PropertyOptions {
-    Emits emits = Emits::change;
-    bool deprecated = false;
+    Emits emits = Emits::change; ///< how changes are announced
+    bool deprecated = false;     ///< annotated as such
 };
 
 /// An interface of an object to be exported: data to be filled in, then given to
@@ -115,27 +120,33 @@ struct PropertyOptions {
 /// the call and are gone when the handler, or its task, is done.
 class KDBUS_EXPORT Interface {
 public:
+    /// A method: reads its arguments from the call, writes its results to the reply.
     using MethodHandler = std::move_only_function<Result<void>(Invocation&)>;
+    /// Gives the value of a property.
     using Getter = std::move_only_function<Result<Variant>()>;
+    /// Takes the new value of a property, of the right type.
     using Setter = std::move_only_function<Result<void>(const Variant&)>;
 
+    /// A method, its types as signatures.
     struct Method {
-        std::string in_signature;
-        std::size_t in_required; ///< letters of in_signature that a call must have
-        std::string out_signature;
-        MethodOptions options;
-        MethodHandler handler;
+        std::string in_signature;  ///< types of the arguments
+        std::size_t in_required;   ///< letters of in_signature that a call must have
+        std::string out_signature; ///< types of the results
+        MethodOptions options;     ///< as given
+        MethodHandler handler;     ///< what to call
     };
+    /// A property.
     struct Property {
-        std::string signature;
-        PropertyOptions options;
-        Getter getter; ///< none: write-only
-        Setter setter; ///< none: read-only
+        std::string signature;   ///< one complete type
+        PropertyOptions options; ///< as given
+        Getter getter;           ///< none: write-only
+        Setter setter;           ///< none: read-only
     };
+    /// A signal.
     struct Signal {
-        std::string signature;
-        std::vector<std::string> names;
-        SignalOptions options = {};
+        std::string signature;          ///< types of the arguments
+        std::vector<std::string> names; ///< of the arguments; may be too few
+        SignalOptions options = {};     ///< as given
     };
 
     /// Names are checked by Connection::add_object().
@@ -231,17 +242,23 @@ public:
     Interface& add_property(std::string name, std::string signature, Getter getter, Setter setter,
                             PropertyOptions options = {});
 
+    /// Name of the interface.
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    /// All methods, by name.
     [[nodiscard]] const std::map<std::string, Method, std::less<>>& methods() const noexcept {
         return methods_;
     }
+    /// All properties, by name.
     [[nodiscard]] const std::map<std::string, Property, std::less<>>& properties() const noexcept {
         return properties_;
     }
+    /// All signals, by name.
     [[nodiscard]] const std::map<std::string, Signal, std::less<>>& signals() const noexcept {
         return signals_;
     }
+    /// The method of that name, or nullptr.
     [[nodiscard]] Method* find_method(std::string_view name) noexcept;
+    /// The property of that name, or nullptr.
     [[nodiscard]] Property* find_property(std::string_view name) noexcept;
 
 private:

@@ -38,7 +38,7 @@ using wire::Variant;
 struct Timestamp {
     std::uint64_t sequence = 0;           ///< number of the message on its bus
     std::chrono::nanoseconds monotonic{}; ///< CLOCK_MONOTONIC, as std::chrono::steady_clock counts
-    std::chrono::sys_time<std::chrono::nanoseconds> realtime{};
+    std::chrono::sys_time<std::chrono::nanoseconds> realtime{}; ///< CLOCK_REALTIME
 };
 
 namespace detail {
@@ -54,20 +54,27 @@ struct MessageDataDeleter {
 /// or destroyed.
 class KDBUS_EXPORT Message {
 public:
+    /// For the library.
     explicit Message(
         std::unique_ptr<detail::MessageData, detail::MessageDataDeleter> data) noexcept;
 
     /// Header and body as the wire layer sees them.
     [[nodiscard]] const wire::Message& wire() const noexcept;
 
+    /// Call, answer, error or signal.
     [[nodiscard]] MessageType type() const noexcept { return wire().type; }
+    /// Object: the one called, or the one that emits.
     [[nodiscard]] std::string_view path() const noexcept { return wire().path; }
+    /// Interface of the member; calls may have none.
     [[nodiscard]] std::string_view interface() const noexcept { return wire().interface; }
+    /// Method or signal.
     [[nodiscard]] std::string_view member() const noexcept { return wire().member; }
     /// Unique name of the sender, vouched for by the bus; org.freedesktop.DBus for what the bus
     /// itself has to say. Empty from peer to peer.
     [[nodiscard]] std::string_view sender() const noexcept { return wire().sender; }
+    /// Whom it was sent to; broadcasts have none.
     [[nodiscard]] std::string_view destination() const noexcept { return wire().destination; }
+    /// Name of the error; empty unless it is one.
     [[nodiscard]] std::string_view error_name() const noexcept { return wire().error_name; }
     /// Types of the arguments, without parentheses.
     [[nodiscard]] std::string_view signature() const noexcept { return wire().signature; }
@@ -85,6 +92,7 @@ public:
         else
             return get_tuple<T...>();
     }
+    /// Same, always as a tuple, which may be empty.
     template <class... T>
     [[nodiscard]] Result<std::tuple<T...>> get_tuple() const {
         if (!detail::accepts<T...>(signature()))

@@ -21,6 +21,7 @@ namespace kdbus {
 
 /// How a proxy calls.
 struct ProxyOptions {
+    /// How long to wait for answers.
     std::chrono::nanoseconds timeout = std::chrono::seconds(25);
     bool auto_start = true;                 ///< start the service if it does not run
     bool interactive_authorization = false; ///< the service may ask the user meanwhile
@@ -31,6 +32,7 @@ struct ProxyOptions {
 template <class T>
 class [[nodiscard]] ProxyCall : private AsyncCall {
 public:
+    /// Reads the result in an answer.
     using Decode = Result<T> (*)(const Result<Message>& reply);
 
     /// @p start: as for AsyncCall; @p decode: what the answer means.
@@ -109,8 +111,11 @@ namespace kdbus {
 /// Nothing is asked of the service until a member is called.
 class Proxy {
 public:
+    /// The service.
     [[nodiscard]] const std::string& destination() const noexcept { return destination_; }
+    /// The object.
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    /// The interface.
     [[nodiscard]] const std::string& interface() const noexcept { return interface_; }
 
     /// Calls from now on are made so.
@@ -138,6 +143,7 @@ public:
     }
 
 protected:
+    /// An interface of the object @p path of @p destination.
     Proxy(Connection& connection, std::string destination, std::string path,
           std::string_view interface, const ProxyOptions& options)
         : connection_(&connection), destination_(std::move(destination)), path_(std::move(path)),
@@ -148,11 +154,13 @@ protected:
     Proxy& operator=(const Proxy&) = default;
     Proxy& operator=(Proxy&&) = default;
 
+    /// Calls a method that has results @p Out, and waits.
     template <class... Out, class... In>
     detail::Outputs<Out...> call(std::string_view member, const In&... in) {
         return detail::outputs<Out...>(connection_->call(method(interface_, member), in...));
     }
 
+    /// Same; @p callback takes the Result.
     template <class... Out, class Callback, class... In>
     Result<Slot> call_async(std::string_view member, Callback callback, const In&... in) {
         static_assert(std::invocable<Callback&, detail::Outputs<Out...>>,
@@ -161,6 +169,7 @@ protected:
                                        decoded<Out...>(std::move(callback)), in...);
     }
 
+    /// Same, to be awaited.
     template <class... Out, class... In>
     ProxyCall<typename detail::Outputs<Out...>::value_type> co_call(std::string_view member,
                                                                     const In&... in) {
@@ -170,17 +179,20 @@ protected:
                 }};
     }
 
+    /// Calls a method whose answer nobody wants.
     template <class... In>
     Result<void> call_no_reply(std::string_view member, const In&... in) {
         return connection_->call_no_reply(method(interface_, member), in...);
     }
 
+    /// Asks for a property.
     template <class T>
     Result<T> get_property(std::string_view name) {
         return property_value<T>(
             connection_->call(method(properties_interface, "Get"), interface_, name));
     }
 
+    /// Same; @p callback takes the Result.
     template <class T, class Callback>
     Result<Slot> get_property_async(std::string_view name, Callback callback) {
         static_assert(std::invocable<Callback&, Result<T>>,
@@ -193,6 +205,7 @@ protected:
             interface_, name);
     }
 
+    /// Same, to be awaited.
     template <class T>
     ProxyCall<T> co_get_property(std::string_view name) {
         return {property_value<T>, [&](auto callback) {
@@ -201,12 +214,14 @@ protected:
                 }};
     }
 
+    /// Sets a property.
     template <class T>
     Result<void> set_property(std::string_view name, const T& value) {
         return detail::outputs<>(connection_->call(method(properties_interface, "Set"), interface_,
                                                    name, detail::InVariant<T>{value}));
     }
 
+    /// Same; @p callback takes the Result.
     template <class T, class Callback>
     Result<Slot> set_property_async(std::string_view name, Callback callback, const T& value) {
         static_assert(std::invocable<Callback&, Result<void>>,
@@ -216,6 +231,7 @@ protected:
                                        detail::InVariant<T>{value});
     }
 
+    /// Same, to be awaited.
     template <class T>
     ProxyCall<void> co_set_property(std::string_view name, const T& value) {
         return {detail::outputs<>, [&](auto callback) {

@@ -30,6 +30,7 @@ class ConnectionCore;
 /// the caller wants no answer or the connection is gone. Not thread-safe.
 class KDBUS_EXPORT Responder {
 public:
+    /// For the library.
     Responder(std::weak_ptr<detail::ConnectionCore> core, const Message& call);
     Responder(Responder&&) noexcept = default;
     Responder& operator=(Responder&& other) noexcept;

@@ -22,6 +22,7 @@ struct KDBUS_EXPORT Error {
 
     /// The error for an errno value or std::error_code (dbus-on-kdbus.md 6.3); @p what was tried.
     [[nodiscard]] static Error from_errno(int value, std::string_view what);
+    /// Same, for a code of any category.
     [[nodiscard]] static Error from_code(std::error_code code, std::string_view what);
     /// The error for the exception being handled: an Exception's own, that of a std::system_error's
     /// code, NoMemory, or Failed with the text of any other std::exception. Within a catch block
@@ -33,6 +34,8 @@ struct KDBUS_EXPORT Error {
 
 /// Names of frequent errors (D-Bus specification, "Standard errors").
 namespace error_names {
+/// "org.freedesktop.DBus.Error." and the name in its other spelling.
+///@{
 inline constexpr const char* failed = "org.freedesktop.DBus.Error.Failed";
 inline constexpr const char* no_memory = "org.freedesktop.DBus.Error.NoMemory";
 inline constexpr const char* service_unknown = "org.freedesktop.DBus.Error.ServiceUnknown";
@@ -57,17 +60,22 @@ inline constexpr const char* inconsistent_message =
     "org.freedesktop.DBus.Error.InconsistentMessage";
 inline constexpr const char* match_rule_invalid = "org.freedesktop.DBus.Error.MatchRuleInvalid";
 inline constexpr const char* object_path_in_use = "org.freedesktop.DBus.Error.ObjectPathInUse";
+///@}
 } // namespace error_names
 
 /// An Error thrown: by Result::value(), or by a method handler that wants to answer with it.
 class KDBUS_EXPORT Exception : public std::runtime_error {
 public:
+    /// Of an error.
     explicit Exception(Error error);
+    /// Of an error with that name and text.
     Exception(std::string name, std::string message)
         : Exception(Error{std::move(name), std::move(message)}) {}
     ~Exception() override;
 
+    /// The error.
     [[nodiscard]] const Error& error() const noexcept { return error_; }
+    /// The error's name.
     [[nodiscard]] const std::string& name() const noexcept { return error_.name; }
 
 private:
@@ -83,17 +91,25 @@ class [[nodiscard]] Result {
 public:
     using value_type = T;
 
+    /// An error.
+    ///@{
     Result(Error error) : state_(std::unexpected(std::move(error))) {}
     Result(std::unexpected<Error> error) : state_(std::move(error)) {}
+    ///@}
+    /// A value.
     template <class U>
     requires(std::convertible_to<U, T> && !std::same_as<std::remove_cvref_t<U>, Result> &&
              !std::same_as<std::remove_cvref_t<U>, Error>) Result(U&& value)
         : state_(std::in_place, std::forward<U>(value)) {}
 
+    /// Whether there is a value.
+    ///@{
     [[nodiscard]] bool has_value() const noexcept { return state_.has_value(); }
     explicit operator bool() const noexcept { return has_value(); }
+    ///@}
 
     /// The value; throws Exception if there is none.
+    ///@{
     T& value() & {
         check();
         return *state_;
@@ -107,6 +123,7 @@ public:
         check();
         return *std::move(state_);
     }
+    ///@}
 
     /// The value, which must be there.
     T& operator*() & noexcept { return *state_; }
@@ -116,8 +133,10 @@ public:
     const T* operator->() const noexcept { return &*state_; }
 
     /// The error, which must be there.
+    ///@{
     [[nodiscard]] const Error& error() const& noexcept { return state_.error(); }
     [[nodiscard]] Error&& error() && noexcept { return std::move(state_).error(); }
+    ///@}
 
 private:
     void check() const {
@@ -135,18 +154,27 @@ public:
     using value_type = void;
 
     Result() = default;
+    /// An error.
+    ///@{
     Result(Error error) : state_(std::unexpected(std::move(error))) {}
     Result(std::unexpected<Error> error) : state_(std::move(error)) {}
+    ///@}
 
+    /// Whether this is success.
+    ///@{
     [[nodiscard]] bool has_value() const noexcept { return state_.has_value(); }
     explicit operator bool() const noexcept { return has_value(); }
+    ///@}
     /// Throws Exception unless this is success.
     void value() const {
         if (!state_)
             throw Exception(state_.error());
     }
+    /// The error, which must be there.
+    ///@{
     [[nodiscard]] const Error& error() const& noexcept { return state_.error(); }
     [[nodiscard]] Error&& error() && noexcept { return std::move(state_).error(); }
+    ///@}
 
 private:
     std::expected<void, Error> state_;

@@ -19,9 +19,11 @@ class ConnectionCore;
 /// own handler. Belongs to the connection's thread.
 class KDBUS_EXPORT Slot {
 public:
+    /// What it stands for.
     enum class Kind : std::uint8_t { object, subscription, call, task };
 
     Slot() noexcept = default;
+    /// For the library.
     Slot(std::weak_ptr<detail::ConnectionCore> core, Kind kind, std::uint64_t id) noexcept
         : core_(std::move(core)), id_(id), kind_(kind) {}
     Slot(Slot&&) noexcept = default;

@@ -136,7 +136,7 @@ public:
 
     /// What co_await works with.
     struct Awaiter {
-        std::coroutine_handle<promise_type> task;
+        std::coroutine_handle<promise_type> task; ///< what is awaited
 
         [[nodiscard]] bool await_ready() const noexcept { return false; }
         template <class Promise>
@@ -149,6 +149,7 @@ public:
         T await_resume() const { return task.promise().result(); }
     };
 
+    /// For the compiler.
     explicit Task(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
     Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, {})) {}
     Task& operator=(Task&& other) noexcept {

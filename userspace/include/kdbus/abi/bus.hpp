@@ -24,10 +24,10 @@ struct BusOptions {
     /// KDBUS_MAKE_ACCESS_GROUP, KDBUS_MAKE_ACCESS_WORLD: who may open its node;
     /// KDBUS_MAKE_ALLOW_UNIX_FDS: AF_UNIX sockets may be passed, if the module knows this flag.
     std::uint64_t flags = 0;
-    /// Bytes of a Bloom filter, 8 to 4096 in steps of 8, and number of hash functions;
-    /// the values all historical buses used (dbus-on-kdbus.md 3.1).
+    /// Bytes of a Bloom filter, 8 to 4096 in steps of 8;
+    /// the value all historical buses used (dbus-on-kdbus.md 3.1).
     std::uint64_t bloom_size = 64;
-    std::uint64_t bloom_hashes = 8;
+    std::uint64_t bloom_hashes = 8; ///< number of hash functions, likewise
     /// KDBUS_ATTACH_*: what peers may learn about the creator; nothing sent if empty.
     std::optional<std::uint64_t> attach_flags_send;
 };

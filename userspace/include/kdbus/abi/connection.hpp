@@ -41,8 +41,8 @@ struct HelloOptions {
     /// unknown_id and pids of 0 mean "unknown". If any of the three is given, the others
     /// are unknown altogether.
     std::optional<kdbus_creds> creds;
-    std::optional<kdbus_pids> pids;
-    std::optional<std::string_view> seclabel;
+    std::optional<kdbus_pids> pids;           ///< as above
+    std::optional<std::string_view> seclabel; ///< as above
 };
 
 /// Result of asking for a name (abi.md 9.2).
@@ -58,9 +58,10 @@ struct NameOutcome {
 
 /// One record of a connection list or query: a view (abi.md 6.8, 6.10).
 struct InfoView {
-    std::uint64_t id = 0;
+    std::uint64_t id = 0;    ///< of the connection
     std::uint64_t flags = 0; ///< KDBUS_HELLO_* of that connection
-    ItemRange items;
+    ItemRange items;         ///< what was asked for
+    /// The items by name.
     [[nodiscard]] Metadata metadata() const noexcept { return Metadata(items); }
 };
 
@@ -68,6 +69,7 @@ struct InfoView {
 class KDBUS_EXPORT InfoList {
 public:
     InfoList() noexcept = default;
+    /// Takes the list over.
     explicit InfoList(Slice slice) noexcept : slice_(std::move(slice)) {}
 
     /// Calls @p visit(const InfoView&) for each record; ends at one that is malformed.
@@ -142,6 +144,7 @@ public:
     [[nodiscard]] std::uint64_t bus_flags() const noexcept { return bus_flags_; }
     /// Size and number of hash functions of the bus's Bloom filters.
     [[nodiscard]] const kdbus_bloom_parameter& bloom() const noexcept { return bloom_; }
+    /// Bytes of receive memory.
     [[nodiscard]] std::uint64_t pool_size() const noexcept { return pool_->size(); }
 
     /// To be polled for POLLIN: a message waits or some were lost. POLLHUP: the

@@ -15,6 +15,7 @@
 /// allocates.
 namespace kdbus::abi {
 
+/// A value, or the errno.
 template <class T>
 using Result = std::expected<T, std::error_code>;
 

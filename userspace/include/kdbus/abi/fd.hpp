@@ -24,6 +24,7 @@ public:
 
     /// The descriptor, still owned here; -1 if there is none.
     [[nodiscard]] int get() const noexcept { return fd_; }
+    /// Whether there is one.
     [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
 
     /// Hands the descriptor to the caller, who must close it.

@@ -32,6 +32,7 @@ inline constexpr std::size_t item_header_size = 16;
 class KDBUS_EXPORT Item {
 public:
     Item() noexcept = default;
+    /// An item of that type; the payload stays where it is.
     Item(std::uint64_t type, std::span<const std::byte> payload) noexcept
         : type_(type), payload_(payload) {}
 
@@ -93,6 +94,7 @@ private:
 /// is empty and not well-formed.
 class KDBUS_EXPORT ItemRange {
 public:
+    /// Stands at one item.
     class KDBUS_EXPORT Iterator {
     public:
         using iterator_category = std::input_iterator_tag;
@@ -120,6 +122,7 @@ public:
     };
 
     ItemRange() noexcept = default;
+    /// The items in @p memory, which stays where it is.
     explicit ItemRange(std::span<const std::byte> memory) noexcept : memory_(memory) {}
 
     [[nodiscard]] Iterator begin() const noexcept { return Iterator(memory_); }

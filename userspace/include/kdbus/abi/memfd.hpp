@@ -16,6 +16,7 @@ namespace kdbus::abi {
 /// A piece of a file mapped into memory; unmapped on destruction.
 class KDBUS_EXPORT Mapping {
 public:
+    /// What the mapping is for.
     enum class Access { read, write };
 
     Mapping() noexcept = default;
@@ -32,6 +33,7 @@ public:
     [[nodiscard]] static Result<Mapping> map(int fd, std::uint64_t start, std::uint64_t size,
                                              Access access) noexcept;
 
+    /// The bytes asked for.
     [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
     /// To be written to only if mapped with Access::write.
     [[nodiscard]] std::span<std::byte> writable() noexcept { return bytes_; }

@@ -22,20 +22,21 @@ namespace kdbus::abi {
 
 /// One piece of a received payload (messages.md 2.2, 2.3).
 struct KDBUS_EXPORT Piece {
+    /// Where the payload is.
     enum class Kind : std::uint8_t {
         bytes, ///< in the pool: data
         zeros, ///< that many zero bytes, without memory behind them
         memfd, ///< in a sealed memory file: map() it
     };
-    Kind kind = Kind::bytes;
+    Kind kind = Kind::bytes; ///< where it is
     /// Bytes of payload; for Kind::bytes the same as data.size().
     std::uint64_t size = 0;
-    std::span<const std::byte> data;
-    /// Kind::memfd: where the payload starts in the file; its descriptor, which belongs
-    /// to the message (-1 if it could not be installed); its number among the
-    /// message's memory files, for take_memfd().
+    std::span<const std::byte> data; ///< Kind::bytes: the payload
+    /// Kind::memfd: where the payload starts in the file.
     std::uint64_t start = 0;
+    /// Kind::memfd: its descriptor, which belongs to the message; -1 if it could not be installed.
     int fd = -1;
+    /// Kind::memfd: its number among the message's memory files, for take_memfd().
     std::size_t memfd_index = 0;
 
     /// Maps a Kind::memfd piece for reading; the mapping outlives the message.
@@ -48,9 +49,10 @@ struct KDBUS_EXPORT Piece {
 struct NameNotification {
     std::uint64_t type = 0;             ///< KDBUS_ITEM_NAME_ADD, _REMOVE or _CHANGE
     kdbus_notify_id_change old_owner{}; ///< id 0: nobody; flags: KDBUS_NAME_*
-    kdbus_notify_id_change new_owner{};
-    std::string_view name;
+    kdbus_notify_id_change new_owner{}; ///< likewise
+    std::string_view name;              ///< whose owner changed
 };
+/// A connection appeared, or ended.
 struct IdNotification {
     std::uint64_t type = 0;              ///< KDBUS_ITEM_ID_ADD or _REMOVE
     kdbus_notify_id_change connection{}; ///< flags: KDBUS_HELLO_*
@@ -60,6 +62,7 @@ struct ReplyNotification {
     std::uint64_t type = 0;   ///< KDBUS_ITEM_REPLY_TIMEOUT or _DEAD
     std::uint64_t cookie = 0; ///< of the call
 };
+/// One of these.
 using Notification = std::variant<NameNotification, IdNotification, ReplyNotification>;
 
 /// A message as it lies in the pool: a checked view on a slice.
@@ -77,10 +80,13 @@ public:
     [[nodiscard]] const kdbus_msg& header() const noexcept {
         return slice_.empty() ? empty_header : *reinterpret_cast<const kdbus_msg*>(slice_.data());
     }
+    /// Whether the kernel itself sent it.
     [[nodiscard]] bool is_kernel() const noexcept {
         return header().payload_type == KDBUS_PAYLOAD_KERNEL;
     }
+    /// All items.
     [[nodiscard]] ItemRange items() const noexcept;
+    /// The items about the sender.
     [[nodiscard]] Metadata metadata() const noexcept { return Metadata(items()); }
     /// The name the sender addressed; nothing if it used an id only.
     [[nodiscard]] std::optional<std::string_view> dst_name() const noexcept;

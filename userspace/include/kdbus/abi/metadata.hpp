@@ -14,7 +14,7 @@ namespace kdbus::abi {
 /// A well-known name somebody holds (abi.md 9.3).
 struct OwnedName {
     std::uint64_t flags = 0; ///< KDBUS_NAME_*
-    std::string_view name;
+    std::string_view name;   ///< the name
 };
 
 /// Capability sets (capabilities(7)), as seen in the receiver's user namespace: bit n is the
@@ -45,6 +45,7 @@ inline constexpr std::uint64_t unknown_id = 0xffffffff;
 class KDBUS_EXPORT Metadata {
 public:
     Metadata() noexcept = default;
+    /// The items of a message or record.
     explicit Metadata(ItemRange items) noexcept : items_(items) {}
 
     /// When it was sent, and its number on the bus. Never part of a connection's record.
@@ -55,15 +56,21 @@ public:
     [[nodiscard]] std::optional<kdbus_pids> pids() const noexcept;
     /// Supplementary groups.
     [[nodiscard]] std::optional<std::span<const std::uint64_t>> auxgroups() const noexcept;
+    /// Name of the sender's thread.
     [[nodiscard]] std::optional<std::string_view> tid_comm() const noexcept;
+    /// Name of its process.
     [[nodiscard]] std::optional<std::string_view> pid_comm() const noexcept;
+    /// Path of its program.
     [[nodiscard]] std::optional<std::string_view> exe() const noexcept;
     /// Arguments, each followed by a NUL; may hold the first one only (messages.md 9.4).
     [[nodiscard]] std::optional<std::string_view> cmdline() const noexcept;
+    /// Its cgroup, a path.
     [[nodiscard]] std::optional<std::string_view> cgroup() const noexcept;
     /// The first 64 of them.
     [[nodiscard]] std::optional<Capabilities> capabilities() const noexcept;
+    /// Its label, as the security module in charge has it.
     [[nodiscard]] std::optional<std::string_view> seclabel() const noexcept;
+    /// Login user and session.
     [[nodiscard]] std::optional<kdbus_audit> audit() const noexcept;
     /// The description given at HELLO.
     [[nodiscard]] std::optional<std::string_view> description() const noexcept;

@@ -24,7 +24,9 @@ public:
     Pool(UniqueFd handle, Mapping memory) noexcept
         : handle_(std::move(handle)), memory_(std::move(memory)) {}
 
+    /// The handle, owned here.
     [[nodiscard]] int fd() const noexcept { return handle_.get(); }
+    /// In bytes.
     [[nodiscard]] std::uint64_t size() const noexcept { return memory_.bytes().size(); }
     /// The bytes of a slice; empty if they would not lie inside the pool.
     [[nodiscard]] std::span<const std::byte> bytes(std::uint64_t offset,
@@ -51,7 +53,9 @@ public:
     Slice& operator=(Slice&& other) noexcept;
     ~Slice() { reset(); }
 
+    /// The bytes, until this is given back.
     [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
+    /// Where it is in the pool.
     [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
     /// Gives the memory back now.
     void reset() noexcept;

@@ -20,6 +20,7 @@ namespace kdbus::abi {
 /// what it points to must stay valid and unchanged until the send returns.
 class Part {
 public:
+    /// Where the payload is.
     enum class Kind : std::uint8_t { bytes, zeros, memfd };
 
     /// Memory, at most 2 MiB per piece (KDBUS_MSG_MAX_PAYLOAD_VEC_SIZE). Empty
@@ -36,10 +37,15 @@ public:
         return {Kind::memfd, nullptr, size, start, fd};
     }
 
+    /// Which of the three.
     [[nodiscard]] Kind kind() const noexcept { return kind_; }
+    /// Kind::bytes: where they are.
     [[nodiscard]] const std::byte* data() const noexcept { return data_; }
+    /// Bytes of payload.
     [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
+    /// Kind::memfd: first byte in the file.
     [[nodiscard]] std::uint64_t start() const noexcept { return start_; }
+    /// Kind::memfd: its descriptor, still the caller's.
     [[nodiscard]] int fd() const noexcept { return fd_; }
 
 private:
@@ -55,8 +61,8 @@ private:
 
 /// The Bloom filter of a signal: as many bytes as the bus says (messages.md 7.1).
 struct BloomFilter {
-    std::uint64_t generation = 0;
-    std::span<const std::uint64_t> words;
+    std::uint64_t generation = 0;         ///< which of a match's masks is meant (abi.md 10.2)
+    std::span<const std::uint64_t> words; ///< the bits
 };
 
 /// A message to send (messages.md 1). A view on the caller's memory.
@@ -65,11 +71,12 @@ struct OutgoingMessage {
     /// KDBUS_DST_ID_BROADCAST. Both an id and a name: the name's owner must be
     /// that connection, else EREMCHG.
     std::uint64_t dst_id = KDBUS_DST_ID_NAME;
-    std::string_view dst_name;
+    std::string_view dst_name; ///< receiver by name
     /// KDBUS_MSG_EXPECT_REPLY, KDBUS_MSG_NO_AUTO_START, KDBUS_MSG_SIGNAL.
     std::uint64_t flags = 0;
     /// Lower values are more urgent.
     std::int64_t priority = 0;
+    /// what the payload is; the kernel does not care
     std::uint64_t payload_type = KDBUS_PAYLOAD_DBUS;
     /// Number of the message; a call with cookie 0 cannot be answered.
     std::uint64_t cookie = 0;
@@ -78,7 +85,7 @@ struct OutgoingMessage {
     std::uint64_t timeout_ns = 0;
     /// Replies: cookie of the call. Calls: must be 0 (the field is shared).
     std::uint64_t cookie_reply = 0;
-    std::span<const Part> payload;
+    std::span<const Part> payload; ///< the pieces, in order
     /// Descriptors to pass, at most 16; they stay the caller's.
     std::span<const int> fds;
     /// Signals must have one, other messages must not.

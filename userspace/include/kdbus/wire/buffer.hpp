@@ -28,10 +28,15 @@ public:
     Buffer& operator=(Buffer&& other) noexcept;
     ~Buffer();
 
+    /// The bytes written so far.
     [[nodiscard]] std::byte* data() noexcept { return data_; }
+    /// Same.
     [[nodiscard]] const std::byte* data() const noexcept { return data_; }
+    /// How many they are.
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    /// How many there is memory for.
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+    /// Whether there are none.
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
 
     /// The bytes written so far; valid until the buffer grows or is destroyed.

@@ -11,6 +11,7 @@
 /// container excepted, where a function says that it returns one).
 namespace kdbus::wire {
 
+/// What can go wrong; a std::error_code can be made of it and compared with it.
 enum class Errc {
     truncated = 1,      ///< the bytes end before the value does
     trailing_bytes,     ///< bytes remain after the last value
@@ -60,6 +61,7 @@ enum class Errc {
 /// The category of Errc; its conditions compare equal to std::errc (mostly bad_message).
 KDBUS_EXPORT const std::error_category& wire_category() noexcept;
 
+/// The code for an error.
 inline std::error_code make_error_code(Errc error) noexcept {
     return {static_cast<int>(error), wire_category()};
 }

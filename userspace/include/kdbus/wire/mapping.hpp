@@ -58,10 +58,12 @@ namespace kdbus::wire {
 /// Characters of a signature, joined at compile time.
 template <std::size_t N>
 struct TypeString {
-    std::array<char, N> text{};
+    std::array<char, N> text{}; ///< no NUL behind it
+    /// The characters.
     [[nodiscard]] constexpr std::string_view view() const noexcept { return {text.data(), N}; }
 };
 
+/// A literal is as long as its text, without the NUL.
 template <std::size_t N>
 TypeString(const char (&)[N]) -> TypeString<N - 1>;
 
@@ -91,6 +93,7 @@ template <std::size_t... Ns>
 /// Variant>>.
 template <class... Ts>
 inline constexpr auto signature_string = join(Mapping<std::decay_t<Ts>>::signature...);
+/// Same as text.
 template <class... Ts>
 inline constexpr std::string_view signature_of = signature_string<Ts...>.view();
 

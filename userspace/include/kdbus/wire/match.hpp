@@ -38,8 +38,9 @@ struct SignalMatch {
 
 /// An entry that selects kernel notifications. Ids may be KDBUS_MATCH_ID_ANY.
 struct NotificationMatch {
+    /// Which notifications.
     enum class Kind { name_add, name_remove, name_change, id_add, id_remove };
-    Kind kind;
+    Kind kind;            ///< what happened
     std::uint64_t old_id; ///< name_*: old owner; unused for id_*
     std::uint64_t new_id; ///< name_*: new owner; id_*: the id
     std::string name;     ///< name_*: the name, empty for any
@@ -50,18 +51,20 @@ struct NotificationMatch {
 /// Both absent: nothing on this bus can match (org.freedesktop.DBus.Local, unique names of other
 /// buses).
 struct KernelMatches {
-    std::optional<SignalMatch> signals;
-    std::vector<NotificationMatch> notifications;
+    std::optional<SignalMatch> signals;           ///< for signals
+    std::vector<NotificationMatch> notifications; ///< for what the kernel tells itself
 };
 
 /// A parsed match rule. Const members are thread-safe.
 class KDBUS_EXPORT MatchRule {
 public:
+    /// How an argument is compared: argN, argNpath, argNnamespace, argNhas.
     enum class ArgKind : std::uint8_t { equal, path, name_namespace, has };
+    /// A condition on one argument.
     struct Argument {
-        std::uint8_t index;
-        ArgKind kind;
-        std::string value;
+        std::uint8_t index; ///< the N of argN
+        ArgKind kind;       ///< how it is compared
+        std::string value;  ///< with what
         friend bool operator==(const Argument&, const Argument&) = default;
         friend auto operator<=>(const Argument&, const Argument&) = default;
     };
@@ -104,15 +107,15 @@ public:
     friend bool operator==(const MatchRule&, const MatchRule&) = default;
 
     // The components; empty or invalid if the key is not given.
-    MessageType type = MessageType::invalid;
-    bool eavesdrop = false;
-    std::string sender;
-    std::string interface;
-    std::string member;
-    std::string path;
-    std::string path_namespace;
-    std::string destination;
-    std::vector<Argument> arguments; ///< sorted by index, then kind
+    MessageType type = MessageType::invalid; ///< key type
+    bool eavesdrop = false;                  ///< key eavesdrop
+    std::string sender;                      ///< key sender
+    std::string interface;                   ///< key interface
+    std::string member;                      ///< key member
+    std::string path;                        ///< key path
+    std::string path_namespace;              ///< key path_namespace
+    std::string destination;                 ///< key destination
+    std::vector<Argument> arguments;         ///< sorted by index, then kind
 };
 
 } // namespace kdbus::wire

@@ -29,6 +29,7 @@ enum class MessageType : std::uint8_t { invalid, method_call, method_return, err
 /// The type's name as match rules spell it ("method_call"); empty if it has none.
 [[nodiscard]] KDBUS_EXPORT std::string_view message_type_name(MessageType type) noexcept;
 
+/// Flags of a header (D-Bus specification, "Message Format").
 enum MessageFlag : std::uint8_t {
     no_reply_expected = 1,
     no_auto_start = 2,
@@ -38,21 +39,22 @@ enum MessageFlag : std::uint8_t {
 /// A message. A view: text and body belong to somebody else (the bytes it was parsed from, or
 /// whatever its maker keeps). Absent header fields are empty, or 0.
 struct Message {
-    MessageType type = MessageType::invalid;
-    std::uint8_t flags = 0;           ///< MessageFlag; unknown bits are kept
-    Format format = Format::gvariant; ///< of `body`
-    std::uint32_t unix_fds = 0;       ///< number of descriptors that travel along
-    std::uint64_t serial = 0;         ///< serial (32 bits in D-Bus 1) or cookie; never 0 on a bus
-    std::uint64_t reply_serial = 0;   ///< serial of the call that is answered
-    std::string_view path;
-    std::string_view interface;
-    std::string_view member;
-    std::string_view error_name;
-    std::string_view destination;
-    std::string_view sender;
-    std::string_view signature; ///< types of the arguments, without parentheses
-    std::span<const std::byte> body;
+    MessageType type = MessageType::invalid; ///< kind of message
+    std::uint8_t flags = 0;                  ///< MessageFlag; unknown bits are kept
+    Format format = Format::gvariant;        ///< of `body`
+    std::uint32_t unix_fds = 0;              ///< number of descriptors that travel along
+    std::uint64_t serial = 0;       ///< serial (32 bits in D-Bus 1) or cookie; never 0 on a bus
+    std::uint64_t reply_serial = 0; ///< serial of the call that is answered
+    std::string_view path; ///< object: of a call, the one called; of a signal, the emitting one
+    std::string_view interface;      ///< interface of the member; calls may have none
+    std::string_view member;         ///< method or signal
+    std::string_view error_name;     ///< errors only
+    std::string_view destination;    ///< unique or well-known name; none: a broadcast
+    std::string_view sender;         ///< unique name
+    std::string_view signature;      ///< types of the arguments, without parentheses
+    std::span<const std::byte> body; ///< the arguments, in `format`
 
+    /// Whether it is a call whose caller waits for an answer.
     [[nodiscard]] bool expects_reply() const noexcept {
         return type == MessageType::method_call && (flags & no_reply_expected) == 0;
     }
@@ -98,15 +100,15 @@ dbus1_message_size(std::span<const std::byte> start) noexcept;
 
 /// A piece of a received payload, in item order. `data` nullptr stands for `size` zero bytes.
 struct Piece {
-    const std::byte* data = nullptr;
-    std::size_t size = 0;
-    bool memfd = false; ///< came as a memfd, not in the pool
+    const std::byte* data = nullptr; ///< the bytes, of somebody else
+    std::size_t size = 0;            ///< how many
+    bool memfd = false;              ///< came as a memfd, not in the pool
 };
 
 /// What the kernel's message head and items say about a message.
 struct KernelHead {
-    std::uint64_t flags = 0; ///< KDBUS_MSG_*
-    std::uint64_t cookie = 0;
+    std::uint64_t flags = 0;        ///< KDBUS_MSG_*
+    std::uint64_t cookie = 0;       ///< serial of the message
     std::uint64_t cookie_reply = 0; ///< 0 if the field holds a timeout (EXPECT_REPLY)
     std::uint32_t fds = 0;        ///< number of descriptors in the FDS item, missing ones included
     std::string_view sender;      ///< from src_id: UniqueName, or the driver's name for 0

@@ -18,6 +18,7 @@ inline constexpr std::uint64_t synthetic_serial = 0xFFFFFFFF;
 
 /// What a notification item says.
 struct Notification {
+    /// The item, KDBUS_ITEM_* without its prefix.
     enum class Kind {
         name_add,
         name_remove,
@@ -27,7 +28,7 @@ struct Notification {
         reply_timeout,
         reply_dead,
     };
-    Kind kind;
+    Kind kind;                      ///< what happened
     std::uint64_t old_id = 0;       ///< name_*: old owner
     std::uint64_t old_flags = 0;    ///< name_*: KDBUS_NAME_* of the old owner
     std::uint64_t new_id = 0;       ///< name_*: new owner; id_*: the id
@@ -39,8 +40,8 @@ struct Notification {
 /// The three arguments of NameOwnerChanged, each a name or empty.
 struct OwnerChange {
     std::string_view name; ///< empty for id_*: then the unique name is old_id's or new_id's
-    std::optional<std::uint64_t> old_id;
-    std::optional<std::uint64_t> new_id;
+    std::optional<std::uint64_t> old_id; ///< owner before; none: nobody
+    std::optional<std::uint64_t> new_id; ///< owner now
 };
 
 /// What NameOwnerChanged has to say about a notification; nothing if there is nothing to announce

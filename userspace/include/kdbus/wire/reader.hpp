@@ -78,7 +78,9 @@ public:
 
     /// Enters the next value, which must be such a container. Wrong type as in read_fixed().
     [[nodiscard]] Result<void> enter_array() noexcept;
+    /// As above.
     [[nodiscard]] Result<void> enter_struct() noexcept;
+    /// As above.
     [[nodiscard]] Result<void> enter_dict_entry() noexcept;
     /// As above; returns the type of the variant's value.
     [[nodiscard]] Result<std::string_view> enter_variant() noexcept;
@@ -94,6 +96,7 @@ public:
 
     /// The first error so far, or a code that is false.
     [[nodiscard]] std::error_code error() const noexcept { return error_; }
+    /// The format given.
     [[nodiscard]] Format format() const noexcept { return format_; }
     /// One more than the highest index read or skipped as type h.
     [[nodiscard]] std::uint32_t unix_fds_needed() const noexcept { return fds_needed_; }

@@ -13,7 +13,7 @@
 /// dbus-on-kdbus.md 1.4, 7.3). All functions are pure and thread-safe.
 namespace kdbus::wire {
 
-inline constexpr std::size_t max_signature_length = 255;
+inline constexpr std::size_t max_signature_length = 255; ///< in bytes
 /// Deepest nesting of arrays, and of structs and dict entries together, within one signature.
 inline constexpr unsigned max_signature_depth = 32;
 /// Deepest nesting of containers in a message, variants included.
@@ -49,11 +49,13 @@ inline constexpr Format dbus1_native =
 /// `for (std::string_view type : SignatureTypes("sa{sv}u"))` gives "s", "a{sv}", "u".
 class SignatureTypes {
 public:
+    /// Stands at one type.
     class Iterator {
     public:
         using value_type = std::string_view;
         using difference_type = std::ptrdiff_t;
         Iterator() noexcept = default;
+        /// At the first type of @p rest, a valid signature.
         explicit Iterator(std::string_view rest) noexcept
             : rest_(rest), length_(first_type_length(rest)) {}
         std::string_view operator*() const noexcept { return rest_.substr(0, length_); }
@@ -71,6 +73,7 @@ public:
         std::string_view rest_;
         std::size_t length_ = 0;
     };
+    /// @p signature must outlive the iterators.
     explicit SignatureTypes(std::string_view signature) noexcept : signature_(signature) {}
     [[nodiscard]] Iterator begin() const noexcept { return Iterator(signature_); }
     [[nodiscard]] Iterator end() const noexcept {

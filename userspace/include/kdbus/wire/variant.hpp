@@ -46,6 +46,7 @@ public:
     /// Takes the next complete value of `source`, of any type, as it stands.
     [[nodiscard]] static Result<Variant> take(Reader& source);
 
+    /// Whether it holds nothing.
     [[nodiscard]] bool empty() const noexcept { return type_.empty(); }
     /// The one complete type of the value; empty if there is none.
     [[nodiscard]] std::string_view type() const noexcept { return type_; }

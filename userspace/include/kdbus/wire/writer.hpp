@@ -53,6 +53,7 @@ public:
     /// Appends values of C++ types as <kdbus/wire/mapping.hpp> maps them (include it to use these).
     template <class T>
     Writer& append(const T& value);
+    /// Appends several, in order.
     template <class First, class Second, class... Rest>
     Writer& append(const First& first, const Second& second, const Rest&... rest);
 
@@ -111,6 +112,7 @@ public:
     [[nodiscard]] char expected_type() const noexcept;
     /// The body's bytes; meaningful after finish(), valid until the buffer grows.
     [[nodiscard]] std::span<const std::byte> body() const noexcept;
+    /// The format given.
     [[nodiscard]] Format format() const noexcept { return format_; }
     /// One more than the highest index written as type h: the least number of descriptors needed.
     [[nodiscard]] std::uint32_t unix_fds_needed() const noexcept { return fds_needed_; }
