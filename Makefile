@@ -39,7 +39,7 @@ have_headers = [ -e '$(HEADERS)'/include/generated/utsrelease.h ]
 no_headers = echo "The module is not built: this kernel's headers are missing (on Debian: apt-get install linux-headers-$$(uname -r))."
 
 .PHONY: all user-space module install uninstall test test-kernels test-sanitize check-module fuzz
-.PHONY: test-threads check-compilers fuzz-parsers bench bench-codecs demo shell clean clean-cache
+.PHONY: test-threads check-compilers fuzz-parsers bench bench-codecs demo docs shell clean clean-cache
 .PHONY: help build-packages test-packages sanitize-packages clang-packages sanitized-user-space stage
 
 # One step after the other: each uses all processors itself.
@@ -59,6 +59,7 @@ help:
 	@echo 'make test-threads    connections in several threads, with the thread sanitizer'
 	@echo 'make check-module    W=1, sparse and checkpatch'
 	@echo 'make check-compilers user space with clang, and with the next Debian release'
+	@echo 'make docs            pages of the guide and of the library, build/docs/html'
 	@echo 'make fuzz            fuzz the module [SECONDS=120] [SEED=]; see selftests/fuzz/main.cpp'
 	@echo 'make fuzz-parsers    fuzz what reads messages, rules, addresses... [SECONDS=120]'
 	@echo
@@ -193,6 +194,11 @@ bench-codecs: test-packages
 
 shell: stage
 	@$(vm)/shell $(KERNEL)
+
+docs: test-packages
+	@mkdir -p build
+	@doxygen docs/Doxyfile
+	@echo 'build/docs/html/index.html'
 
 clean:
 	rm -rf build
