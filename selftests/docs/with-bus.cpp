@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// with-bus daemon|kernel COMMAND...: runs a command whose system and session bus is a new one that
-// nobody else uses.
+// with-bus daemon|broker|kernel COMMAND...: runs a command whose system and session bus is a new
+// one that nobody else uses.
 #include "../lib/test-buses.hpp"
 
 #include <cstdlib>
@@ -35,9 +35,11 @@ int main(int argc, char** argv) try {
     const std::string_view kind = argc > 2 ? argv[1] : "";
     if (kind == "daemon")
         return run_with<DaemonBus>(argv + 2);
+    if (kind == "broker")
+        return run_with<BrokerBus>(argv + 2);
     if (kind == "kernel")
         return run_with<KernelBus>(argv + 2);
-    std::cerr << "usage: with-bus daemon|kernel COMMAND...\n";
+    std::cerr << "usage: with-bus daemon|broker|kernel COMMAND...\n";
     return 1;
 } catch (const std::exception& error) {
     std::cerr << "with-bus: " << error.what() << '\n';
