@@ -17,12 +17,20 @@ namespace kdbus {
 /// Who a process is, as the kernel says, in our own namespaces (messages.md 9.2). To decide what it
 /// may do, look at the effective ids: on a bus that is not the kernel's they are all that is known.
 struct Credentials {
+    /// Not told.
     static constexpr auto unknown_uid = static_cast<uid_t>(-1);
+    /// Not told.
     static constexpr auto unknown_gid = static_cast<gid_t>(-1);
 
+    /// Real, effective, saved and file-system ids.
+    ///@{
     uid_t uid = unknown_uid, euid = unknown_uid, suid = unknown_uid, fsuid = unknown_uid;
     gid_t gid = unknown_gid, egid = unknown_gid, sgid = unknown_gid, fsgid = unknown_gid;
-    pid_t pid = 0, tid = 0, ppid = 0; ///< 0: unknown
+    ///@}
+    /// Process, thread and parent; 0: unknown.
+    ///@{
+    pid_t pid = 0, tid = 0, ppid = 0;
+    ///@}
 };
 
 using abi::Capabilities;
@@ -31,8 +39,8 @@ using abi::Capabilities;
 struct AuditIdentity {
     /// Of a process that no login stands behind; also if it cannot be told in our user namespace.
     static constexpr std::uint32_t unset = 0xFFFFFFFF;
-    std::uint32_t session = unset;
-    std::uint32_t login_uid = unset;
+    std::uint32_t session = unset;   ///< number of the session
+    std::uint32_t login_uid = unset; ///< user that logged in
 };
 
 /// What is known of a connection and of the process behind it. Each part is absent if it was not

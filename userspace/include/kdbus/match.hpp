@@ -32,7 +32,9 @@ public:
     Match& path(std::string path);
     /// Of the object at this path and of those below it.
     Match& path_namespace(std::string path);
+    /// Of a member of this interface.
     Match& interface(std::string name);
+    /// Of this name.
     Match& member(std::string name);
 
     /// With this text as argument @p index, 0 to 63.

@@ -14,9 +14,11 @@
 namespace kdbus {
 
 /// Properties by name, interfaces by name, objects by path: what an object manager lists.
+///@{
 using PropertyMap = std::map<std::string, Variant>;
 using InterfaceMap = std::map<std::string, PropertyMap>;
 using ManagedObjects = std::map<ObjectPath, InterfaceMap>;
+///@}
 
 /// The object manager of a service (D-Bus specification, "org.freedesktop.DBus.ObjectManager");
 /// Connection::add_object_manager() is the other side.

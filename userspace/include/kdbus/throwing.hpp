@@ -93,6 +93,8 @@ public:
     explicit Connection(kdbus::Connection&& connection) noexcept
         : kdbus::Connection(std::move(connection)) {}
 
+    /// As in kdbus::Connection, but what would be an error is thrown.
+    ///@{
     [[nodiscard]] static Connection open(std::string_view addresses,
                                          const ConnectionOptions& options = {}) {
         return Connection(or_throw(Base::open(addresses, options)));
@@ -203,6 +205,7 @@ public:
         return or_throw(Base::wait(limit));
     }
     void run() { or_throw(Base::run()); }
+    ///@}
 
 private:
     using Base = kdbus::Connection;

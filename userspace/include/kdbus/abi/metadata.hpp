@@ -20,11 +20,11 @@ struct OwnedName {
 /// Capability sets (capabilities(7)), as seen in the receiver's user namespace: bit n is the
 /// capability of that number.
 struct Capabilities {
-    std::uint32_t last = 0; ///< highest one the kernel knows
-    std::uint64_t inheritable = 0;
-    std::uint64_t permitted = 0;
-    std::uint64_t effective = 0;
-    std::uint64_t bounding = 0;
+    std::uint32_t last = 0;        ///< highest one the kernel knows
+    std::uint64_t inheritable = 0; ///< kept over execve()
+    std::uint64_t permitted = 0;   ///< can be made effective
+    std::uint64_t effective = 0;   ///< in force
+    std::uint64_t bounding = 0;    ///< can be had at most
     /// Whether the effective set has @p capability (CAP_*).
     [[nodiscard]] bool has(unsigned capability) const noexcept {
         return capability < 64 && (effective >> capability & 1) != 0;
