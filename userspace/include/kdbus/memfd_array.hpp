@@ -53,6 +53,7 @@ public:
 
     /// Elements.
     [[nodiscard]] std::uint64_t size() const noexcept { return file_.size() / sizeof(T); }
+    /// The file behind them.
     [[nodiscard]] const abi::SealedMemfd& file() const noexcept { return file_; }
 
 private:

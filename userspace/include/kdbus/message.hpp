@@ -151,6 +151,8 @@ private:
 
 /// None of these is an argument: who passes one has made a mistake.
 namespace kdbus::wire {
+/// Not a struct on a bus.
+///@{
 template <>
 inline constexpr bool enable_struct<Error> = false;
 template <>
@@ -159,6 +161,7 @@ template <>
 inline constexpr bool enable_struct<Credentials> = false;
 template <>
 inline constexpr bool enable_struct<Message> = false;
+///@}
 } // namespace kdbus::wire
 
 #endif

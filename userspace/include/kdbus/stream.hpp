@@ -147,7 +147,9 @@ struct StreamReaderOptions {
 /// Movable. If it is destroyed before the end, the sender gets an error.
 class KDBUS_EXPORT StreamReader {
 public:
+    /// Takes what has come.
     using ChunkHandler = std::move_only_function<void(StreamChunk)>;
+    /// Takes how the stream ended.
     using EndHandler = std::move_only_function<void(Result<void>)>;
 
     /// Waits for a sender at @p path. @p on_chunk is called with each chunk, in order; what it

@@ -279,7 +279,9 @@ private:
 template <class Poller>
 class BasicLoop {
 public:
+    /// What timers count by.
     using Clock = std::chrono::steady_clock;
+    /// What attach() returns.
     using Attachment = kdbus::Attachment<detail::BasicLoopBackend<Poller>>;
 
     /// A timer or a watched descriptor, until this object is destroyed. May be destroyed by its own
@@ -348,6 +350,7 @@ public:
     Handle call_at(Clock::time_point time, std::move_only_function<void()> callback) {
         return Handle(state_, state_->add_timer(time, true, std::move(callback)));
     }
+    /// Same, so much later than now.
     Handle call_after(std::chrono::nanoseconds delay, std::move_only_function<void()> callback) {
         return call_at(Clock::now() + delay, std::move(callback));
     }

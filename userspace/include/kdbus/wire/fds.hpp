@@ -35,7 +35,9 @@ public:
         size_ += fds.size();
         return true;
     }
+    /// Whether there are none.
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+    /// All, in order.
     [[nodiscard]] std::span<const int> all() const noexcept { return {fds_.data(), size_}; }
 
 private:
@@ -45,7 +47,7 @@ private:
 
 /// Where a Reader gets descriptors from.
 struct FdSource {
-    void* object = nullptr;
+    void* object = nullptr; ///< for take
     /// Hands out the descriptor with that index, which is the caller's then. Errors: no_such_fd,
     /// fd_lost.
     Result<int> (*take)(void* object, std::uint32_t index) = nullptr;
