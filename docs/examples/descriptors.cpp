@@ -17,24 +17,22 @@ kdbus::Method printer(std::string_view member) {
 
 void serve(kdbus::Connection& bus) {
     kdbus::Interface interface("org.example.Printer");
-    interface.method(
-        "Print", [](const kdbus::Message& call, kdbus::UnixFd index, const std::string& text) {
-            const auto file = call.take_fd(index).value(); // ours, and closed when it goes
-            const std::string line = "printed: " + text + "\n";
-            if (write(file.get(), line.data(), line.size()) < 0)
-                throw std::system_error(errno, std::generic_category(), "writing");
-        });
-    // Results with descriptors need a Responder.
-    interface.deferred_method<kdbus::UnixFd>("OpenPipe", [](kdbus::Responder answer) {
+    // What comes is ours, and closed when it goes.
+    interface.method("Print", [](const kdbus::UniqueFd& file, const std::string& text) {
+        const std::string line = "printed: " + text + "\n";
+        if (write(file.get(), line.data(), line.size()) < 0)
+            throw std::system_error(errno, std::generic_category(), "writing");
+    });
+    // What is returned is closed when it has been sent.
+    interface.method("OpenPipe", [] {
         std::array<int, 2> fds{};
         if (pipe(fds.data()) < 0)
             throw std::system_error(errno, std::generic_category(), "making a pipe");
-        const kdbus::abi::UniqueFd reader(fds[0]);
-        const kdbus::abi::UniqueFd writer(fds[1]);
+        kdbus::UniqueFd reader(fds[0]);
+        const kdbus::UniqueFd writer(fds[1]);
         if (write(writer.get(), "through a pipe\n", 15) != 15)
             throw std::system_error(errno, std::generic_category(), "writing");
-        const std::array passed{reader.get()};
-        answer.send_with_fds(passed, kdbus::UnixFd{0}); // the first of those passed
+        return reader;
     });
     auto object = bus.add_object("/org/example/Printer", std::move(interface)).value();
     bus.request_name("org.example.Printer").value();
@@ -43,13 +41,9 @@ void serve(kdbus::Connection& bus) {
 }
 
 void call(kdbus::Connection& bus, const char* text) {
-    const std::array fds{STDOUT_FILENO};
-    auto print = printer("Print");
-    print.fds = fds;
-    bus.call(print, kdbus::UnixFd{0}, text).value();
+    bus.call(printer("Print"), kdbus::BorrowedFd(STDOUT_FILENO), text).value();
 
-    const auto reply = bus.call(printer("OpenPipe")).value();
-    const auto file = reply.take_fd(reply.get<kdbus::UnixFd>().value()).value();
+    const auto file = bus.call(printer("OpenPipe")).value().get<kdbus::UniqueFd>().value();
     std::array<char, 100> buffer{};
     const auto size = read(file.get(), buffer.data(), buffer.size());
     std::cout << std::string_view(buffer.data(), size < 0 ? 0 : static_cast<std::size_t>(size));
