@@ -22,7 +22,7 @@ namespace detail {
 
 /// A coroutine that a connection runs, with everything it awaits. Resumed from within process() and
 /// spawn() only. If it is given up while it runs, by itself that is, it ends where it waits next.
-class KDBUS_EXPORT Strand : public std::enable_shared_from_this<Strand> {
+class Strand : public std::enable_shared_from_this<Strand> {
 public:
     /// @p finished is called when the coroutine has returned or thrown.
     explicit Strand(std::move_only_function<void()> finished) noexcept
@@ -34,7 +34,7 @@ public:
     /// Runs the coroutine until it waits for the first time. Throws what leaves it.
     void start(Task<void> task);
     /// Goes on at @p handle, which belongs to the coroutine. Throws what leaves the coroutine.
-    void resume(std::coroutine_handle<> handle);
+    KDBUS_EXPORT void resume(std::coroutine_handle<> handle);
     /// Ends the coroutine where it waits.
     void give_up() noexcept;
 
