@@ -58,19 +58,18 @@ inline constexpr std::size_t optionals_of = (std::size_t{0} + ... +
                                              (Argument<std::decay_t<T>>::optional ? 1 : 0));
 
 /// How many letters of types_of are of arguments that must be there.
+template <class A>
+inline constexpr std::size_t required_letters =
+    Argument<A>::optional ? 0 : wire::signature_of<typename Argument<A>::Value>.size();
 template <class... T>
-inline constexpr std::size_t required_of = [] {
-    static_assert(optionals_trail<std::decay_t<T>...>,
-                  "behind an optional argument there are optional ones only");
-    [[maybe_unused]] const auto required = []<class A>(std::type_identity<A>) -> std::size_t {
-        return Argument<A>::optional ? 0 : wire::signature_of<typename Argument<A>::Value>.size();
-    };
-    return (std::size_t{0} + ... + required(std::type_identity<std::decay_t<T>>{}));
-}();
+inline constexpr std::size_t required_of = (std::size_t{0} + ... +
+                                            required_letters<std::decay_t<T>>);
 
 /// Whether a message with this (valid) signature has these arguments.
 template <class... T>
 [[nodiscard]] constexpr bool accepts(std::string_view signature) noexcept {
+    static_assert(optionals_trail<std::decay_t<T>...>,
+                  "behind an optional argument there are optional ones only");
     if constexpr (optionals_of<T...> == 0)
         return signature == types_of<T...>;
     else // what is valid and the beginning of something valid ends where a type does

@@ -46,7 +46,8 @@ struct Parameters {
     using Values = std::tuple<std::decay_t<A>...>;
     static constexpr std::string_view signature = types_of<A...>;
     static constexpr std::size_t optionals = optionals_of<A...>;
-    static_assert(required_of<A...> <= signature.size());
+    static_assert(optionals_trail<std::decay_t<A>...>,
+                  "behind an optional argument there are optional ones only");
 };
 template <class... A>
 struct Parameters<Responder, A...> : Parameters<A...> {

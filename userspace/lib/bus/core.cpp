@@ -277,7 +277,7 @@ Result<Slot> ConnectionCore::announce_added(std::uint64_t id, std::string_view p
     if (const std::string_view manager = objects_.manager_of(path); !manager.empty()) {
         const InterfaceMap interfaces = objects_.added(id, path);
         const auto write = [&](wire::Writer& writer) {
-            writer.append(ObjectPathView(path), interfaces);
+            writer.append(ObjectPathView{path}, interfaces);
         };
         auto told =
             emit({}, {manager, object_manager_interface, "InterfacesAdded"}, ArgumentsRef(write));
@@ -294,7 +294,7 @@ void ConnectionCore::announce_removed(std::string_view manager, std::string_view
                                       const Objects::Interfaces& interfaces) noexcept {
     try {
         const auto write = [&](wire::Writer& writer) {
-            writer.append(ObjectPathView(path)).open_array("s");
+            writer.append(ObjectPathView{path}).open_array("s");
             for (const auto& [name, entry] : interfaces)
                 writer.append(name);
             writer.close();
