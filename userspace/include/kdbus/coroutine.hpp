@@ -7,6 +7,7 @@
 #include <kdbus/slot.hpp>
 #include <kdbus/task.hpp>
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <coroutine>
@@ -191,10 +192,11 @@ public:
         }
     };
 
-    /// @p subscribe(handler, ended) returns a Result<Slot>; @p limit is how many signals are kept.
+    /// @p subscribe(handler, ended) returns a Result<Slot>; @p limit is how many signals are kept,
+    /// at least one.
     template <class Subscribe>
     [[nodiscard]] static Result<SignalStream> make(std::size_t limit, Subscribe&& subscribe) {
-        SignalStream stream(limit);
+        SignalStream stream(std::max<std::size_t>(limit, 1));
         Result<Slot> slot =
             subscribe([state = stream.state_.get()](const Message& signal) { state->take(signal); },
                       [state = stream.state_.get()] { state->end(); });
