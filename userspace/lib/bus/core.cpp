@@ -9,6 +9,7 @@
 #include <kdbus/wire/names.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <limits>
 #include <new>
 #include <vector>
@@ -53,8 +54,12 @@ ConnectionCore::ConnectionCore(std::unique_ptr<Transport> transport)
           }) {}
 
 ConnectionCore::~ConnectionCore() {
-    // What tasks own may lead back here.
+    // What tasks and callbacks own may lead back here, by requesting a stop or destroying slots.
+    on_change_ = nullptr;
+    for (auto& [serial, call] : pending_)
+        call.stop.reset();
     std::exchange(tasks_, {}).clear();
+    std::exchange(pending_, {}).clear();
 }
 
 std::uint64_t ConnectionCore::next_serial() noexcept {
@@ -420,15 +425,16 @@ bool ConnectionCore::report_owners() {
 }
 
 void ConnectionCore::recover_lost() {
-    if (lost_ == transport_->lost_signals())
+    const std::uint64_t lost = transport_->lost_signals();
+    if (lost_ == lost)
         return;
-    lost_ = transport_->lost_signals();
     for (auto next = watches_.begin(); next != watches_.end();) {
         const std::uint64_t id = next->first;
         const std::shared_ptr<NameWatch> watch = next->second;
         update_owner(*watch);
         next = watches_.upper_bound(id); // handlers may add and remove watches
     }
+    lost_ = lost; // not if a handler threw: then they are all looked at again
 }
 
 Result<NameState> ConnectionCore::request_name(std::string_view name, NameFlags flags) {
@@ -623,15 +629,27 @@ void ConnectionCore::dispatch_reply(Message message) {
 void ConnectionCore::dispatch_signal(const Message& message) {
     sender_names_.clear();
     transport_->add_sender_names(message, sender_names_);
-    // Handlers may add and remove subscriptions; those added now begin with the next signal.
-    const std::uint64_t last = last_id_;
-    for (auto next = subscriptions_.begin(); next != subscriptions_.end() && next->first <= last;) {
-        const std::uint64_t id = next->first;
-        const std::shared_ptr<Subscription> subscription = next->second;
+    // Handlers may add and remove subscriptions, and with them names that the transport knows: so
+    // first who is meant, then what they do. Those added now begin with the next signal.
+    auto meant = std::exchange(meant_, {});
+    for (const auto& [id, subscription] : subscriptions_)
         if (subscription->rule.matches(message.wire(), sender_names_))
+            meant.emplace_back(id, subscription);
+    std::exception_ptr thrown;
+    for (const auto& [id, subscription] : meant) {
+        if (!subscriptions_.contains(id))
+            continue;
+        try {
             subscription->handler(message);
-        next = subscriptions_.upper_bound(id);
+        } catch (...) { // the others want the signal, too
+            if (!thrown)
+                thrown = std::current_exception();
+        }
     }
+    meant.clear();
+    meant_ = std::move(meant);
+    if (thrown)
+        std::rethrow_exception(thrown);
 }
 
 std::optional<std::uint64_t> ConnectionCore::timeout_ns() const noexcept {
@@ -673,18 +691,21 @@ Result<bool> ConnectionCore::process() {
                 end();
             return std::move(received).error();
         }
+        const bool more = received->has_value();
+        if (more && **received)
+            dispatch(Message(std::move(**received)));
         recover_lost();
-        if (!*received)
+        if (!more)
             return expire_calls() || any;
         any = true;
-        if (**received)
-            dispatch(Message(std::move(**received)));
     }
     expire_calls();
     return true;
 }
 
 Result<bool> ConnectionCore::wait(std::chrono::nanoseconds limit) {
+    if (dispatching_)
+        return process(); // says what is wrong, without waiting
     const std::uint64_t end = abi::deadline_after(limit);
     const std::uint64_t until = std::min(end, timeout_ns().value_or(end));
     if (auto waited = wait_for(transport_->fd(), transport_->events(), until); !waited)

@@ -174,8 +174,10 @@ private:
     std::unordered_map<std::uint64_t, std::shared_ptr<Strand>> tasks_;
     std::set<std::string, std::less<>> owned_names_; ///< as far as we know: they can be taken away
     std::move_only_function<void()> on_change_;
-    Awaited awaited_; ///< when on_change_ was called last
-    std::vector<std::string_view> sender_names_;     ///< of the signal being dispatched
+    Awaited awaited_;                            ///< when on_change_ was called last
+    std::vector<std::string_view> sender_names_; ///< of the signal being dispatched
+    /// Whom the signal being dispatched is for; kept for its memory.
+    std::vector<std::pair<std::uint64_t, std::shared_ptr<Subscription>>> meant_;
     std::uint64_t last_id_ = 0;
     std::uint32_t last_serial_ = 0;
     bool dispatching_ = false;

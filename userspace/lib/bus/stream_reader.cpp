@@ -7,6 +7,7 @@
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace kdbus {
 namespace detail {
@@ -123,9 +124,15 @@ private:
             return responder.fail(good.error());
         if (data.size() > options_.max_chunk)
             return responder.fail(broken(too_long()));
+        std::vector<std::byte> copy;
+        try {
+            copy.assign(data.begin(), data.end());
+        } catch (const std::bad_alloc&) { // before a chunk is there, which would confirm itself
+            return responder.fail(broken({error_names::no_memory, "No memory for a chunk"}));
+        }
         StreamChunk chunk(weak_from_this(), std::move(responder));
         ++held_;
-        chunk.copy_.assign(data.begin(), data.end());
+        chunk.copy_ = std::move(copy);
         chunk.data_ = chunk.copy_;
         deliver(std::move(chunk));
     }
