@@ -8,7 +8,6 @@
 #include <kdbus/task.hpp>
 
 #include <algorithm>
-#include <array>
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
@@ -16,7 +15,6 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -80,22 +78,6 @@ public:
 };
 
 namespace detail {
-
-/// Whether values of a type point into the message that they were read from.
-template <class T>
-inline constexpr bool is_view = false;
-template <>
-inline constexpr bool is_view<std::string_view> = true;
-template <>
-inline constexpr bool is_view<ObjectPathView> = true;
-template <>
-inline constexpr bool is_view<SignatureView> = true;
-template <class T, std::size_t N>
-inline constexpr bool is_view<std::span<T, N>> = true;
-template <class T, std::size_t N>
-inline constexpr bool is_view<std::array<T, N>> = is_view<T>;
-template <template <class...> class C, class... T>
-inline constexpr bool is_view<C<T...>> = (is_view<T> || ...);
 
 /// What running a task gives.
 template <class T>

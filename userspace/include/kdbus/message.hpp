@@ -12,7 +12,9 @@
 #include <kdbus/wire/mapping.hpp>
 #include <kdbus/wire/message.hpp>
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -42,6 +44,22 @@ struct Timestamp {
 };
 
 namespace detail {
+/// Whether values of a type point into the message that they were read from.
+template <class T>
+inline constexpr bool is_view = false;
+template <>
+inline constexpr bool is_view<std::string_view> = true;
+template <>
+inline constexpr bool is_view<ObjectPathView> = true;
+template <>
+inline constexpr bool is_view<SignatureView> = true;
+template <class T, std::size_t N>
+inline constexpr bool is_view<std::span<T, N>> = true;
+template <class T, std::size_t N>
+inline constexpr bool is_view<std::array<T, N>> = is_view<T>;
+template <template <class...> class C, class... T>
+inline constexpr bool is_view<C<T...>> = (is_view<T> || ...);
+
 struct MessageData;
 struct MessageDataDeleter {
     KDBUS_EXPORT void operator()(MessageData* data) const noexcept;

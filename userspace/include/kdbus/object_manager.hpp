@@ -3,6 +3,7 @@
 #define KDBUS_OBJECT_MANAGER_HPP
 
 #include <kdbus/bus.hpp>
+#include <kdbus/proxy.hpp>
 
 #include <chrono>
 #include <map>
@@ -42,14 +43,16 @@ public:
           timeout_(timeout) {}
 
     /// All objects below the manager. Fails as Connection::call().
-    [[nodiscard]] Result<ManagedObjects> get() { return objects_in(connection_->call(method())); }
+    [[nodiscard]] Result<ManagedObjects> get() {
+        return detail::outputs<ManagedObjects>(connection_->call(method()));
+    }
 
     /// Same; @p callback takes a Result<ManagedObjects>.
     template <class Callback>
     [[nodiscard]] Result<Slot> get_async(Callback callback) {
         return connection_->call_async(
             method(), [callback = std::move(callback)](const Result<Message>& reply) mutable {
-                callback(objects_in(reply));
+                callback(detail::outputs<ManagedObjects>(reply));
             });
     }
 
@@ -90,12 +93,6 @@ private:
         if (!destination_.empty())
             match.sender(destination_);
         return match;
-    }
-
-    [[nodiscard]] static Result<ManagedObjects> objects_in(const Result<Message>& reply) {
-        if (!reply)
-            return reply.error();
-        return reply->get<ManagedObjects>();
     }
 
     Connection* connection_;

@@ -47,8 +47,6 @@ public:
     }
 
 private:
-    struct Root;
-
     void end() noexcept;
 
     std::coroutine_handle<> root_;

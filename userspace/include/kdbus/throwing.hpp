@@ -30,20 +30,6 @@ T or_throw(Result<T> result) {
         return std::move(result).value();
 }
 
-namespace detail {
-/// Text and numbers in place would point into a reply that is gone.
-template <class T>
-inline constexpr bool is_view = false;
-template <>
-inline constexpr bool is_view<std::string_view> = true;
-template <>
-inline constexpr bool is_view<ObjectPathView> = true;
-template <>
-inline constexpr bool is_view<SignatureView> = true;
-template <class T>
-inline constexpr bool is_view<std::span<T>> = true;
-} // namespace detail
-
 /// What a reply holds: nothing, a value, several as a std::tuple, or, for Out = Message, the reply
 /// itself, which alone keeps text and numbers in place.
 template <class... Out>
@@ -51,7 +37,8 @@ auto outputs(Result<Message> reply) {
     if constexpr (std::same_as<void(Out...), void(Message)>) {
         return or_throw(std::move(reply));
     } else {
-        static_assert((!detail::is_view<Out> && ...), "points into the reply: ask for the Message");
+        static_assert((!kdbus::detail::is_view<Out> && ...),
+                      "points into the reply: ask for the Message");
         return or_throw(kdbus::detail::outputs<Out...>(reply));
     }
 }

@@ -120,20 +120,7 @@ Result<void> read_fields(std::span<const std::byte> bytes, const FixedHeader& he
     for (char type : {'y', 'y', 'y', 'y', 'u', 'u'})
         if (auto skipped = reader.read_fixed(type); !skipped)
             return std::unexpected(skipped.error());
-    if (auto entered = reader.enter_array(); !entered)
-        return entered;
-    while (!reader.at_end()) {
-        if (auto entered = reader.enter_struct(); !entered)
-            return entered;
-        const auto key = reader.read_fixed('y');
-        if (!key)
-            return std::unexpected(key.error());
-        if (auto taken = fields.take(*key, reader); !taken)
-            return taken;
-        if (auto left = reader.exit(); !left)
-            return left;
-    }
-    return reader.finish();
+    return fields.take_all(reader, &Reader::enter_struct, 'y');
 }
 
 /// Appends one header field, aligned; `base` is where the message starts in `out`.

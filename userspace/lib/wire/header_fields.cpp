@@ -3,6 +3,24 @@
 
 namespace kdbus::wire {
 
+Result<void> FieldCollector::take_all(Reader& reader, Result<void> (Reader::*enter)() noexcept,
+                                      char key) noexcept {
+    if (auto entered = reader.enter_array(); !entered)
+        return entered;
+    while (!reader.at_end()) {
+        if (auto entered = (reader.*enter)(); !entered)
+            return entered;
+        const auto field = reader.read_fixed(key);
+        if (!field)
+            return std::unexpected(field.error());
+        if (auto taken = take(*field, reader); !taken)
+            return taken;
+        if (auto left = reader.exit(); !left)
+            return left;
+    }
+    return reader.finish();
+}
+
 Result<void> FieldCollector::take(std::uint64_t key, Reader& reader) noexcept {
     if (key == 0)
         return fail(Errc::bad_field);

@@ -67,14 +67,19 @@ class FieldCollector {
 public:
     FieldCollector(Message& message, Format format) noexcept : message_(message), format_(format) {}
 
-    /// Takes the field `key`, whose value, a variant, is next in `reader`.
-    Result<void> take(std::uint64_t key, Reader& reader) noexcept;
+    /// Takes all fields of the array that is next in `reader`. `enter` opens one of them, whose key
+    /// is of the type `key`.
+    Result<void> take_all(Reader& reader, Result<void> (Reader::*enter)() noexcept,
+                          char key) noexcept;
 
     [[nodiscard]] bool has(Field field) const noexcept {
         return (seen_ >> static_cast<unsigned>(field) & 1) != 0;
     }
 
 private:
+    /// Takes the field `key`, whose value, a variant, is next in `reader`.
+    Result<void> take(std::uint64_t key, Reader& reader) noexcept;
+
     Message& message_;
     Format format_;
     unsigned seen_ = 0;

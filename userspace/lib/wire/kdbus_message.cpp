@@ -170,20 +170,7 @@ Result<std::span<const std::byte>> gather(std::span<const Piece> pieces, std::si
 Result<void> parse_fields(std::span<const std::byte> bytes, Message& message) noexcept {
     FieldCollector fields(message, Format::gvariant);
     Reader reader(Format::gvariant, "a{tv}", bytes);
-    if (auto entered = reader.enter_array(); !entered)
-        return entered;
-    while (!reader.at_end()) {
-        if (auto entered = reader.enter_dict_entry(); !entered)
-            return entered;
-        const auto key = reader.read_fixed('t');
-        if (!key)
-            return std::unexpected(key.error());
-        if (auto taken = fields.take(*key, reader); !taken)
-            return taken;
-        if (auto left = reader.exit(); !left)
-            return left;
-    }
-    if (auto done = reader.finish(); !done)
+    if (auto done = fields.take_all(reader, &Reader::enter_dict_entry, 't'); !done)
         return done;
     if (fields.has(Field::signature))
         return fail(Errc::bad_field); // the signature is that of the body's variant
