@@ -24,42 +24,6 @@ using kdbus::Task;
 
 namespace {
 
-/// A service and its client in one thread.
-template <class Bus>
-struct Pair {
-    Bus bus;
-    std::optional<Connection> service = bus.connect();
-    std::optional<Connection> client = bus.connect();
-    kdbus::Slot object;
-
-    template <class Define>
-    explicit Pair(Define define) {
-        kdbus::Interface interface(interface_name);
-        define(interface);
-        object = service->add_object(path, std::move(interface)).value();
-        if constexpr (Bus::is_bus)
-            service->request_name(service_name).value();
-    }
-    /// Processes both until something is so, or for ten seconds.
-    template <class Condition>
-    bool until(Condition condition) {
-        const auto end = std::chrono::steady_clock::now() + 10s;
-        while (!condition() && std::chrono::steady_clock::now() < end) {
-            if (service)
-                service->wait(1ms).value();
-            if (client)
-                (void)client->wait(1ms);
-        }
-        return condition();
-    }
-};
-
-/// Says when it is destroyed.
-struct Guard {
-    bool* gone;
-    ~Guard() { *gone = true; }
-};
-
 void add_methods(kdbus::Interface& interface) {
     interface.method("Greet", [](const std::string& name) { return "Hello, " + name + "!"; });
     interface.method("Fail", []() -> std::int32_t {
@@ -361,13 +325,6 @@ TEMPLATE_TEST_CASE("methods are coroutines", "[coroutines]", ALL_BUSES) {
         CHECK(answers == std::vector<std::string>{"()", "(si)", "org.example.Error.Returned ",
                                                   "org.example.Error.Thrown ",
                                                   std::string(error_names::failed) + " text"});
-    }
-    SECTION("that outlive their object") {
-        call("Slow", "alone");
-        CHECK(pair.until([&] { return running == 1; }));
-        pair.object.reset();
-        CHECK(pair.until([&] { return answers.size() == 1; }));
-        CHECK(answers.front() == "alone in time");
     }
     SECTION("that end with their connection") {
         call("Slow", "x");

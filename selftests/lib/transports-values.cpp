@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -40,6 +41,21 @@ struct Place {
     Kind kind;
     friend bool operator==(const Place&, const Place&) = default;
 };
+
+struct NamedView {
+    std::int32_t number;
+    std::string_view name;
+};
+template <class T>
+struct Twice {
+    std::vector<NamedView> views;
+    T value;
+};
+// What must not be kept when its message is gone, and what may.
+static_assert(kdbus::detail::is_view<std::map<std::string, std::span<const double>>>);
+static_assert(kdbus::detail::is_view<std::vector<NamedView>>);
+static_assert(kdbus::detail::is_view<Twice<int>>);
+static_assert(!kdbus::detail::is_view<std::tuple<Place, std::optional<OpenFile>, std::string>>);
 
 } // namespace
 

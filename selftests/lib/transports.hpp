@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -81,6 +82,42 @@ private:
     kdbus::Slot object_;
     std::atomic<bool> stop_ = false;
     std::thread thread_;
+};
+
+/// A service and its client in one thread.
+template <class Bus>
+struct Pair {
+    Bus bus;
+    std::optional<kdbus::Connection> service = bus.connect();
+    std::optional<kdbus::Connection> client = bus.connect();
+    kdbus::Slot object;
+
+    template <class Define>
+    explicit Pair(Define define) {
+        kdbus::Interface interface(interface_name);
+        define(interface);
+        object = service->add_object(path, std::move(interface)).value();
+        if constexpr (Bus::is_bus)
+            service->request_name(service_name).value();
+    }
+    /// Processes both until something is so, or for ten seconds.
+    template <class Condition>
+    bool until(Condition condition) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        while (!condition() && std::chrono::steady_clock::now() < end) {
+            if (service)
+                service->wait(std::chrono::milliseconds(1)).value();
+            if (client)
+                (void)client->wait(std::chrono::milliseconds(1));
+        }
+        return condition();
+    }
+};
+
+/// Says when it is destroyed.
+struct Guard {
+    bool* gone;
+    ~Guard() { *gone = true; }
 };
 
 inline std::size_t open_descriptors() {

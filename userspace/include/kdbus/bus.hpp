@@ -221,8 +221,9 @@ public:
 
     /// Runs a task: now until it waits for the first time, then from within process(), until it
     /// ends, the slot is destroyed, or the connection ends to be. What the task throws leaves
-    /// spawn() or process(). What it owns is destroyed with it; a task that destroys its own slot
-    /// ends where it waits next.
+    /// spawn() or process(), also where something else than the connection resumed it. What it owns
+    /// is destroyed with it; a task that destroys its own slot ends where it waits next, but must
+    /// not do so where something else resumed it.
     [[nodiscard]] Slot spawn(Task<void> task);
 
     /// Runs a task as run() does, until it ends, and returns its result: Result<T>, for a T that is

@@ -25,9 +25,29 @@
 /// Connection::process().
 namespace kdbus {
 
+namespace detail {
+
+/// What awaiting a call works with.
+template <class Call>
+class CallAwaiter : Wait {
+public:
+    explicit CallAwaiter(Call& call) noexcept : call_(call) {}
+    [[nodiscard]] bool await_ready() const noexcept { return call_.ready(); }
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> handle) {
+        call_.waiter().set(*this, handle);
+    }
+    auto await_resume() { return call_.result(); }
+
+private:
+    Call& call_;
+};
+
+} // namespace detail
+
 /// A call on its way (Connection::co_call()): `co_await` gives its answer, a Result<Message>. To be
 /// awaited once, at any time: several calls can be under way and be awaited one by one. Destroying
-/// it forgets the answer. Cannot be moved.
+/// it forgets the answer; whoever awaits it then does so for ever. Cannot be moved.
 class [[nodiscard]] AsyncCall {
 public:
     /// @p start(callback) makes the call and returns a Result<Slot>, as Connection::call_async().
@@ -48,13 +68,17 @@ public:
     ~AsyncCall() = default;
 
     /// Whether the answer is there.
-    [[nodiscard]] bool await_ready() const noexcept { return answer_.has_value(); }
-    template <class Promise>
-    void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-        waiter_.set(handle);
-    }
+    [[nodiscard]] bool ready() const noexcept { return answer_.has_value(); }
+    /// Waits for the answer.
+    [[nodiscard]] auto operator co_await() noexcept { return detail::CallAwaiter(*this); }
+
+protected:
+    template <class Call>
+    friend class detail::CallAwaiter;
+
+    [[nodiscard]] detail::Waiter& waiter() noexcept { return waiter_; }
     /// The answer, which must be there.
-    Result<Message> await_resume() { return *std::move(answer_); }
+    Result<Message> result() { return *std::move(answer_); }
 
 private:
     std::optional<Result<Message>> answer_;
@@ -66,11 +90,17 @@ private:
 class [[nodiscard]] AsyncSleep : private AsyncCall {
 public:
     using AsyncCall::AsyncCall;
-    using AsyncCall::await_ready;
-    using AsyncCall::await_suspend;
+    using AsyncCall::ready;
+    /// Waits for the end.
+    [[nodiscard]] auto operator co_await() noexcept { return detail::CallAwaiter(*this); }
+
+private:
+    template <class Call>
+    friend class detail::CallAwaiter;
+
     /// What ended the wait: nothing, if it was the time.
-    Result<void> await_resume() {
-        auto ended = AsyncCall::await_resume();
+    Result<void> result() {
+        auto ended = AsyncCall::result();
         if (ended || ended.error().name.empty())
             return {};
         return std::move(ended).error();
@@ -112,7 +142,8 @@ Task<void> keep_result(Task<T> task, std::optional<TaskResult<T>>& result) {
 ///         const auto& [name, value] = change->arguments;
 ///
 /// Signals with arguments of other types are passed over. What comes while nobody waits is kept in
-/// order, up to a limit. Movable while nobody waits; destroying it ends the subscription.
+/// order, up to a limit. Movable; destroying it ends the subscription, and the wait of whoever
+/// still waits, who gets what was kept and then nothing.
 template <class... T>
 class SignalStream {
     static_assert(!(detail::is_view<T> || ...), "signals are kept when their message is gone");
@@ -135,6 +166,8 @@ private:
         bool ended = false;
         detail::Waiter waiter = {};
 
+        explicit State(std::size_t most) : limit(most) {}
+
         void take(const Message& signal) {
             auto arguments = signal.get_tuple<T...>();
             if (!arguments)
@@ -156,22 +189,27 @@ private:
 
 public:
     /// What co_await works with.
-    struct Awaiter {
-        State* state; ///< of the stream
+    class Awaiter : detail::Wait {
+    public:
+        /// Of a stream.
+        explicit Awaiter(std::shared_ptr<State> state) noexcept : state_(std::move(state)) {}
         [[nodiscard]] bool await_ready() const noexcept {
-            return !state->items.empty() || state->ended;
+            return !state_->items.empty() || state_->ended;
         }
         template <class Promise>
-        void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-            state->waiter.set(handle);
+        void await_suspend(std::coroutine_handle<Promise> handle) {
+            state_->waiter.set(*this, handle);
         }
         std::optional<Item> await_resume() {
-            if (state->items.empty())
+            if (state_->items.empty())
                 return std::nullopt;
-            std::optional<Item> item(std::move(state->items.front()));
-            state->items.pop_front();
+            std::optional<Item> item(std::move(state_->items.front()));
+            state_->items.pop_front();
             return item;
         }
+
+    private:
+        std::shared_ptr<State> state_;
     };
 
     /// @p subscribe(handler, ended) returns a Result<Slot>; @p limit is how many signals are kept,
@@ -181,7 +219,7 @@ public:
         SignalStream stream(std::max<std::size_t>(limit, 1));
         Result<Slot> slot =
             subscribe([state = stream.state_.get()](const Message& signal) { state->take(signal); },
-                      [state = stream.state_.get()] { state->end(); });
+                      [state = stream.state_] { state->end(); });
         if (!slot)
             return std::move(slot).error();
         stream.slot_ = *std::move(slot);
@@ -189,16 +227,17 @@ public:
     }
 
     /// Waits for the next signal: `co_await` gives an std::optional<Item>, nothing when the
-    /// connection has ended. One coroutine may wait at a time.
-    [[nodiscard]] Awaiter next() noexcept { return Awaiter{state_.get()}; }
+    /// connection or the stream has ended. One coroutine may wait at a time; another one that tries
+    /// to gets a std::logic_error.
+    [[nodiscard]] Awaiter next() noexcept { return Awaiter(state_); }
 
     /// How many signals came while as many as the limit allows were kept already; these are lost.
     [[nodiscard]] std::uint64_t lost() const noexcept { return state_->lost; }
 
 private:
-    explicit SignalStream(std::size_t limit) : state_(std::make_unique<State>(State{limit})) {}
+    explicit SignalStream(std::size_t limit) : state_(std::make_shared<State>(limit)) {}
 
-    std::unique_ptr<State> state_;
+    std::shared_ptr<State> state_;
     Slot slot_; ///< ends before what its handlers use
 };
 

@@ -11,6 +11,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -58,14 +59,17 @@ public:
     [[nodiscard]] bool deferred() const noexcept { return deferred_; }
     /// Hands the call over to somebody who needs it for longer; only after defer().
     [[nodiscard]] Message take_call() noexcept { return std::move(call_); }
-    /// Runs a task for as long as the connection lives, as Connection::spawn() does.
+    /// Runs a task for as long as the object that is called is there, as Connection::spawn() does.
     void spawn(Task<void> task);
+    /// For the library: under which id the object was added.
+    void set_object(std::uint64_t id) noexcept { object_ = id; }
 
 private:
     Message& call_;
     wire::Writer& reply_;
     std::weak_ptr<detail::ConnectionCore> core_;
     std::shared_ptr<void> kept_;
+    std::uint64_t object_ = 0;
     bool deferred_ = false;
 };
 
@@ -111,13 +115,14 @@ struct PropertyOptions {
 /// A method's parameters are the call's arguments, preceded by a `const Message&` (the call) and a
 /// Responder (for a late answer), if wanted. It returns nothing, one value, several in a
 /// std::tuple, a Result of these, or a Task of any of these: then it may be a coroutine, and the
-/// call and what views point to stay until that ends, which it does with the connection at the
-/// latest. Arguments at the end that callers may leave out are std::optional; such results are sent
-/// as far as they are there. What it throws becomes an error reply: an Exception its own error, a
-/// std::system_error the error of its errno, any other std::exception Failed with its text.
-/// Descriptors are abi::UniqueFd, also inside other values: an argument is the handler's to keep, a
-/// result is closed after it was sent. Arguments of type std::string_view and std::span point into
-/// the call and are gone when the handler, or its task, is done.
+/// call and what views point to stay until that ends, which it does with the object's slot at the
+/// latest (callers that still wait get the error Failed). Arguments at the end that callers may
+/// leave out are std::optional; such results are sent as far as they are there. What it throws
+/// becomes an error reply: an Exception its own error, a std::system_error the error of its errno,
+/// any other std::exception Failed with its text. Descriptors are abi::UniqueFd, also inside other
+/// values: an argument is the handler's to keep, a result is closed after it was sent. Arguments of
+/// type std::string_view and std::span point into the call and are gone when the handler, or its
+/// task, is done.
 class KDBUS_EXPORT Interface {
 public:
     /// A method: reads its arguments from the call, writes its results to the reply.
@@ -167,7 +172,7 @@ public:
         std::string in(P::signature), out(detail::Output<std::decay_t<R>>::signature);
         if constexpr (detail::is_task<std::decay_t<R>>) {
             static_assert(!P::wants_responder, "a method that returns a task answers with that");
-            // A coroutine may outlive the interface, but not the lambda that it is.
+            // A coroutine that takes its object off the bus runs on until it waits.
             return add_method(
                 std::move(name), std::move(in), std::move(out),
                 [handler = std::make_shared<F>(std::move(handler))](Invocation& invocation) {

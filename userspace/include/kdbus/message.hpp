@@ -11,6 +11,7 @@
 #include <kdbus/result.hpp>
 #include <kdbus/wire/mapping.hpp>
 #include <kdbus/wire/message.hpp>
+#include <kdbus/wire/structs.hpp>
 
 #include <array>
 #include <chrono>
@@ -44,21 +45,29 @@ struct Timestamp {
 };
 
 namespace detail {
+template <class T>
+inline constexpr bool has_view = false;
 /// Whether values of a type point into the message that they were read from.
 template <class T>
-inline constexpr bool is_view = false;
+inline constexpr bool is_view = has_view<T>;
+template <wire::detail::PlainAggregate T>
+inline constexpr bool is_view<T> = has_view<wire::detail::MembersOf<T>>;
+
+/// The same, struct members aside.
 template <>
-inline constexpr bool is_view<std::string_view> = true;
+inline constexpr bool has_view<std::string_view> = true;
 template <>
-inline constexpr bool is_view<ObjectPathView> = true;
+inline constexpr bool has_view<ObjectPathView> = true;
 template <>
-inline constexpr bool is_view<SignatureView> = true;
+inline constexpr bool has_view<SignatureView> = true;
+template <class T>
+inline constexpr bool has_view<T&> = is_view<T>;
 template <class T, std::size_t N>
-inline constexpr bool is_view<std::span<T, N>> = true;
+inline constexpr bool has_view<std::span<T, N>> = true;
 template <class T, std::size_t N>
-inline constexpr bool is_view<std::array<T, N>> = is_view<T>;
+inline constexpr bool has_view<std::array<T, N>> = is_view<T>;
 template <template <class...> class C, class... T>
-inline constexpr bool is_view<C<T...>> = (is_view<T> || ...);
+inline constexpr bool has_view<C<T...>> = (is_view<T> || ...);
 
 struct MessageData;
 struct MessageDataDeleter {

@@ -39,12 +39,17 @@ public:
     template <class Start>
     ProxyCall(Decode decode, Start&& start)
         : AsyncCall(std::forward<Start>(start)), decode_(decode) {}
-    using AsyncCall::await_ready;
-    using AsyncCall::await_suspend;
-    /// The result, which must be there.
-    Result<T> await_resume() { return decode_(AsyncCall::await_resume()); }
+    using AsyncCall::ready;
+    /// Waits for the result.
+    [[nodiscard]] auto operator co_await() noexcept { return detail::CallAwaiter(*this); }
 
 private:
+    template <class Call>
+    friend class detail::CallAwaiter;
+
+    /// The result, which must be there.
+    Result<T> result() { return decode_(AsyncCall::result()); }
+
     Decode decode_;
 };
 
@@ -75,6 +80,7 @@ struct InVariant {
 /// The results in a reply.
 template <class... Out>
 Outputs<Out...> outputs(const Result<Message>& reply) {
+    static_assert(!(is_view<Out> || ...), "points into the reply, which is gone");
     if (!reply)
         return reply.error();
     auto values = reply->template get_tuple<Out...>();
@@ -282,6 +288,7 @@ private:
 
     template <class T>
     static Result<T> property_value(const Result<Message>& reply) {
+        static_assert(!detail::is_view<T>, "points into the reply, which is gone");
         if (!reply)
             return reply.error();
         auto value = reply->template get<std::variant<T>>();

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
 
@@ -20,13 +21,18 @@ class Task;
 
 namespace detail {
 
-/// A coroutine that a connection runs, with everything it awaits. Resumed from within process() and
-/// spawn() only. If it is given up while it runs, by itself that is, it ends where it waits next.
+/// A coroutine that a connection runs, with everything it awaits. If it is given up while the
+/// connection runs it, by itself that is, it ends where it waits next.
 class Strand : public std::enable_shared_from_this<Strand> {
 public:
-    /// @p finished is called when the coroutine has returned or thrown.
-    explicit Strand(std::move_only_function<void()> finished) noexcept
-        : finished_(std::move(finished)) {}
+    /// How a coroutine has come to its end.
+    enum class End {
+        here,      ///< resumed by us: finish() is done
+        elsewhere, ///< resumed by somebody else: finish() is to be called
+    };
+
+    /// @p ended is called when the coroutine has returned, thrown or been given up.
+    explicit Strand(std::move_only_function<void(End)> ended) noexcept : ended_(std::move(ended)) {}
     Strand(const Strand&) = delete;
     Strand& operator=(const Strand&) = delete;
     ~Strand();
@@ -37,6 +43,10 @@ public:
     KDBUS_EXPORT void resume(std::coroutine_handle<> handle);
     /// Ends the coroutine where it waits.
     void give_up() noexcept;
+    /// The coroutine has come to its end.
+    KDBUS_EXPORT void returned() noexcept;
+    /// Destroys the coroutine, which has come to its end. Throws what has left it.
+    void finish();
 
     /// Goes on at @p handle, of a coroutine of whatever kind.
     static void resume(Strand* strand, std::coroutine_handle<> handle) {
@@ -50,9 +60,8 @@ private:
     void end() noexcept;
 
     std::coroutine_handle<> root_;
-    std::move_only_function<void()> finished_;
-    std::exception_ptr thrown_;
-    int depth_ = 0; ///< how often it is being resumed
+    std::move_only_function<void(End)> ended_;
+    int depth_ = 0; ///< how often we are resuming it
     bool given_up_ = false;
 };
 
@@ -64,7 +73,11 @@ struct TaskPromiseBase {
         template <class Promise>
         [[nodiscard]] std::coroutine_handle<>
         await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-            return handle.promise().awaiting;
+            const TaskPromiseBase& promise = handle.promise();
+            if (promise.awaiting)
+                return promise.awaiting;
+            promise.strand->returned();
+            return std::noop_coroutine();
         }
         void await_resume() const noexcept {}
     };
@@ -77,7 +90,7 @@ struct TaskPromiseBase {
             std::rethrow_exception(thrown);
     }
 
-    std::coroutine_handle<> awaiting = std::noop_coroutine();
+    std::coroutine_handle<> awaiting; ///< none: a strand runs the task itself
     Strand* strand = nullptr;
     std::exception_ptr thrown;
 };
@@ -122,8 +135,10 @@ template <class Promise>
 /// As with every coroutine, its parameters are kept until it ends, but not what references and
 /// views among them refer to; nor is a lambda that is one.
 ///
+/// It may await whatever can be awaited, ours or not.
+///
 /// Movable; destroying it ends it where it waits. Not thread-safe: a task that waits for something
-/// of a connection belongs to the connection's thread.
+/// of a connection, or that a connection runs, belongs to the connection's thread.
 template <class T = void>
 class [[nodiscard]] Task {
     static_assert(!std::is_reference_v<T>, "a task has a value");
@@ -132,19 +147,23 @@ public:
     using promise_type = detail::TaskPromise<T>;
     using value_type = T;
 
-    /// What co_await works with.
-    struct Awaiter {
-        std::coroutine_handle<promise_type> task; ///< what is awaited
-
+    /// What co_await works with. Owns the task: it ends with whoever awaits it.
+    class Awaiter {
+    public:
+        /// For the compiler.
+        explicit Awaiter(Task task) noexcept : task_(std::move(task)) {}
         [[nodiscard]] bool await_ready() const noexcept { return false; }
         template <class Promise>
         [[nodiscard]] std::coroutine_handle<>
         await_suspend(std::coroutine_handle<Promise> awaiting) const noexcept {
-            task.promise().awaiting = awaiting;
-            task.promise().strand = detail::strand_of(awaiting);
-            return task;
+            task_.handle_.promise().awaiting = awaiting;
+            task_.handle_.promise().strand = detail::strand_of(awaiting);
+            return task_.handle_;
         }
-        T await_resume() const { return task.promise().result(); }
+        T await_resume() const { return task_.handle_.promise().result(); }
+
+    private:
+        Task task_;
     };
 
     /// For the compiler.
@@ -160,7 +179,7 @@ public:
     ~Task() { destroy(); }
 
     /// Runs the task and gives its result. Any coroutine may await it.
-    [[nodiscard]] Awaiter operator co_await() && noexcept { return Awaiter{handle_}; }
+    [[nodiscard]] Awaiter operator co_await() && noexcept { return Awaiter(std::move(*this)); }
 
 private:
     friend class detail::Strand;
@@ -188,24 +207,63 @@ inline constexpr bool is_task = false;
 template <class T>
 inline constexpr bool is_task<Task<T>> = true;
 
-/// Somebody who waits for something of a connection.
-class Waiter {
+class Waiter;
+
+/// A coroutine that waits, in what it awaits with: it and the Waiter may go in any order.
+class Wait {
 public:
-    template <class Promise>
-    void set(std::coroutine_handle<Promise> handle) noexcept {
-        handle_ = handle;
-        strand_ = strand_of(handle);
-    }
-    /// Goes on, if somebody waits. What the waiter belongs to may be gone afterwards.
-    void wake() {
-        if (const auto handle = std::exchange(handle_, {}))
-            Strand::resume(strand_, handle);
-    }
+    Wait() noexcept = default;
+    Wait(const Wait&) = delete;
+    Wait& operator=(const Wait&) = delete;
+    ~Wait();
 
 private:
+    friend class Waiter;
+
+    Waiter* waiter_ = nullptr;
     std::coroutine_handle<> handle_;
     Strand* strand_ = nullptr;
 };
+
+/// Where a coroutine may wait for something of a connection.
+class Waiter {
+public:
+    Waiter() noexcept = default;
+    Waiter(const Waiter&) = delete;
+    Waiter& operator=(const Waiter&) = delete;
+    ~Waiter() {
+        if (wait_ != nullptr)
+            wait_->waiter_ = nullptr;
+    }
+
+    /// The coroutine waits. Throws std::logic_error if another one does.
+    template <class Promise>
+    void set(Wait& wait, std::coroutine_handle<Promise> handle) {
+        if (wait_ != nullptr)
+            throw std::logic_error("Another coroutine waits for the same");
+        wait.waiter_ = this;
+        wait.handle_ = handle;
+        wait.strand_ = strand_of(handle);
+        wait_ = &wait;
+    }
+    /// Goes on, if somebody waits. What the waiter belongs to may be gone afterwards.
+    void wake() {
+        if (Wait* const wait = std::exchange(wait_, nullptr)) {
+            wait->waiter_ = nullptr;
+            Strand::resume(wait->strand_, wait->handle_);
+        }
+    }
+
+private:
+    friend class Wait;
+
+    Wait* wait_ = nullptr;
+};
+
+inline Wait::~Wait() {
+    if (waiter_ != nullptr)
+        waiter_->wait_ = nullptr;
+}
 
 } // namespace detail
 } // namespace kdbus

@@ -37,8 +37,6 @@ auto outputs(Result<Message> reply) {
     if constexpr (std::same_as<void(Out...), void(Message)>) {
         return or_throw(std::move(reply));
     } else {
-        static_assert((!kdbus::detail::is_view<Out> && ...),
-                      "points into the reply: ask for the Message");
         return or_throw(kdbus::detail::outputs<Out...>(reply));
     }
 }
@@ -53,6 +51,7 @@ auto call(kdbus::Connection& connection, const Method& method, const In&... in) 
 /// The value of a property, @p property.member.
 template <class T>
 T get_property(kdbus::Connection& connection, const Method& property) {
+    static_assert(!kdbus::detail::is_view<T>, "points into the reply, which is gone");
     Method get = property;
     get.interface = "org.freedesktop.DBus.Properties";
     get.member = "Get";

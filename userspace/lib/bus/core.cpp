@@ -59,6 +59,7 @@ ConnectionCore::~ConnectionCore() {
     for (auto& [serial, call] : pending_)
         call.stop.reset();
     std::exchange(tasks_, {}).clear();
+    std::exchange(returned_, {}).clear();
     std::exchange(pending_, {}).clear();
 }
 
@@ -187,16 +188,22 @@ Result<Slot> ConnectionCore::start_timer(std::chrono::nanoseconds duration,
     return slot;
 }
 
-Slot ConnectionCore::spawn(Task<void> task) {
+Slot ConnectionCore::spawn(Task<void> task, std::uint64_t object) {
     const auto alive = shared_from_this(); // the task may destroy the connection
-    const std::uint64_t id = ++last_id_;
-    const auto strand = std::make_shared<Strand>([weak = weak_from_this(), id] {
-        if (const auto core = weak.lock())
-            core->tasks_.erase(id);
+    const TaskKey key(object, ++last_id_);
+    const auto strand = std::make_shared<Strand>([weak = weak_from_this(), key](Strand::End end) {
+        const auto core = weak.lock();
+        if (!core)
+            return;
+        auto node = core->tasks_.extract(key);
+        if (end == Strand::End::elsewhere && node) {
+            core->returned_.insert(std::move(node));
+            core->tell_change();
+        }
     });
-    tasks_.emplace(id, strand);
+    tasks_.emplace(key, strand);
     strand->start(std::move(task));
-    return Slot(weak_from_this(), Slot::Kind::task, id);
+    return Slot(weak_from_this(), Slot::Kind::task, key.second);
 }
 
 Result<void> ConnectionCore::call_no_reply(const Method& method, const ArgumentsRef& args) {
@@ -473,16 +480,21 @@ void ConnectionCore::remove(Slot::Kind kind, std::uint64_t id) noexcept {
     switch (kind) {
     case Slot::Kind::object:
         objects_.remove(id, [this](auto&&... removed) { announce_removed(removed...); });
+        // One by one: what a task owns may end others.
+        for (auto task = tasks_.lower_bound({id, 0});
+             task != tasks_.end() && task->first.first == id; task = tasks_.lower_bound({id, 0}))
+            tasks_.extract(task).mapped()->give_up();
         break;
     case Slot::Kind::call:
         (void)take_pending(id);
         break;
     case Slot::Kind::task:
-        if (const auto node = tasks_.extract(id))
+        if (const auto node = tasks_.extract({0, id}))
             node.mapped()->give_up();
+        returned_.erase({0, id});
         break;
     case Slot::Kind::subscription: {
-        const auto node = subscriptions_.extract(id);
+        auto node = subscriptions_.extract(id);
         if (node.empty())
             break;
         unreported_.erase(id);
@@ -492,6 +504,8 @@ void ConnectionCore::remove(Slot::Kind kind, std::uint64_t id) noexcept {
             transport_->remove_match(rule->second.cookie);
             rules_.erase(rule);
         }
+        if (node.mapped()->ended)
+            ended_.insert(std::move(node));
         break;
     }
     }
@@ -547,6 +561,15 @@ bool ConnectionCore::expire_calls() {
         if (auto callback = take_pending(serial))
             (*callback)(std::move(error));
     }
+    return any;
+}
+
+bool ConnectionCore::end_late() {
+    const bool any = !ended_.empty() || !returned_.empty();
+    while (!ended_.empty())
+        ended_.extract(ended_.begin()).mapped()->ended();
+    while (!returned_.empty())
+        returned_.extract(returned_.begin()).mapped()->finish();
     return any;
 }
 
@@ -657,7 +680,7 @@ std::optional<std::uint64_t> ConnectionCore::timeout_ns() const noexcept {
     if (!deadlines_.empty())
         earliest = std::min(earliest.value_or(std::numeric_limits<std::uint64_t>::max()),
                             deadlines_.begin()->first);
-    if (!unreported_.empty())
+    if (!unreported_.empty() || !ended_.empty() || !returned_.empty())
         earliest = 0; // at once
     return earliest;
 }
@@ -684,6 +707,7 @@ Result<bool> ConnectionCore::process() {
     const ChangeNotice notice(*this);
     const Guard guard(dispatching_);
     bool any = report_owners();
+    any = end_late() || any;
     for (int i = 0; i < batch_size && !(running_ && stopped_); ++i) {
         auto received = transport_->receive();
         if (!received) {

@@ -64,7 +64,8 @@ public:
     /// cancelled or the connection ends.
     Result<Slot> start_timer(std::chrono::nanoseconds duration, const std::stop_token& stop,
                              ReplyCallback callback);
-    Slot spawn(Task<void> task);
+    /// Runs a task of an object: for as long as that is there.
+    Slot spawn(Task<void> task, std::uint64_t object = 0);
     Result<NameState> request_name(std::string_view name, NameFlags flags);
     Result<void> release_name(std::string_view name);
     Result<Slot> watch_name(std::string_view name, NameWatch::Handler handler);
@@ -101,6 +102,10 @@ private:
         SignalHandler handler;
         EndHandler ended;
     };
+    using Subscriptions = std::map<std::uint64_t, std::shared_ptr<Subscription>>;
+    /// (Object, 0 if it is none's; own id).
+    using TaskKey = std::pair<std::uint64_t, std::uint64_t>;
+    using Tasks = std::map<TaskKey, std::shared_ptr<Strand>>;
     /// A rule known to the transport, shared by equal subscriptions.
     struct InstalledRule {
         std::uint64_t cookie;
@@ -158,20 +163,24 @@ private:
     std::optional<ReplyCallback> take_pending(std::uint64_t serial) noexcept;
     /// Fails calls whose deadline has passed. True if there were any.
     bool expire_calls();
+    /// Ends what could not be ended where it came to its end. True if there was anything.
+    bool end_late();
     /// Tells everybody who waits that the connection has ended.
     void end();
 
     std::unique_ptr<Transport> transport_;
     BufferPool buffers_;
     Objects objects_;
-    std::map<std::uint64_t, std::shared_ptr<Subscription>> subscriptions_;
+    Subscriptions subscriptions_;
+    Subscriptions ended_; ///< removed, but somebody may wait for that
     std::map<std::string, InstalledRule, std::less<>> rules_;
     std::map<std::uint64_t, std::shared_ptr<NameWatch>> watches_; ///< by subscription
     std::set<std::uint64_t> unreported_; ///< watches that wait for their first owner
     std::uint64_t lost_ = 0;             ///< signals, as of the last look at the watches
     std::unordered_map<std::uint64_t, PendingCall> pending_;
     std::set<std::pair<std::uint64_t, std::uint64_t>> deadlines_; ///< (deadline, serial)
-    std::unordered_map<std::uint64_t, std::shared_ptr<Strand>> tasks_;
+    Tasks tasks_;
+    Tasks returned_; ///< come to their end while somebody else resumed them
     std::set<std::string, std::less<>> owned_names_; ///< as far as we know: they can be taken away
     std::move_only_function<void()> on_change_;
     Awaited awaited_;                            ///< when on_change_ was called last

@@ -12,7 +12,7 @@ namespace kdbus {
 
 void Invocation::spawn(Task<void> task) {
     if (const auto core = core_.lock())
-        core->spawn(std::move(task)).detach();
+        core->spawn(std::move(task), object_).detach();
 }
 
 Interface& Interface::add_method(std::string name, std::string in_signature,

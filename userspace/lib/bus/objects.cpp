@@ -311,6 +311,7 @@ Result<void> Objects::invoke_own(Invocation& invocation, std::string_view path,
         if (!fits(call.signature, *method))
             return wrong_arguments(call,
                                    describe_arguments(method->in_signature, method->in_required));
+        invocation.set_object(entry.id);
         return guarded([&]() -> Result<void> { return method->handler(invocation); });
     }
     if (call.interface.empty())

@@ -22,16 +22,24 @@ void Strand::resume(std::coroutine_handle<> handle) {
     handle.resume();
     if (--depth_ > 0)
         return;
-    const bool done = root_.done();
-    if (!done && !given_up_)
+    if (!root_.done() && !given_up_)
         return;
+    ended_(End::here);
+    finish();
+}
+
+void Strand::returned() noexcept {
+    if (depth_ == 0)
+        ended_(End::elsewhere);
+}
+
+void Strand::finish() {
     std::exception_ptr thrown;
-    if (done)
+    if (root_.done())
         thrown = std::coroutine_handle<TaskPromise<void>>::from_address(root_.address())
                      .promise()
                      .thrown;
     end();
-    finished_();
     if (thrown)
         std::rethrow_exception(thrown);
 }
