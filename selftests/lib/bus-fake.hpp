@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <new>
 #include <poll.h>
 #include <string>
 #include <sys/eventfd.h>
@@ -51,6 +52,8 @@ public:
     std::optional<std::uint64_t> timeout_ns() const noexcept override { return std::nullopt; }
 
     kdbus::Result<void> send(const kdbus::detail::Outgoing& outgoing) override {
+        if (no_memory)
+            throw std::bad_alloc();
         if (!fail_sends.empty()) {
             auto error = fail_sends.front();
             fail_sends.pop_front();
@@ -93,6 +96,11 @@ public:
     kdbus::Result<std::optional<kdbus::detail::MessagePointer>> receive() override {
         if (disconnected)
             return kdbus::Error{kdbus::error_names::disconnected, "test"};
+        if (!fail_receives.empty()) {
+            auto error = fail_receives.front();
+            fail_receives.pop_front();
+            return error;
+        }
         std::uint64_t ignored;
         (void)!read(event_.get(), &ignored, sizeof ignored);
         if (queue_.empty())
@@ -113,8 +121,14 @@ public:
         return {};
     }
     kdbus::Result<std::string> name_owner(std::string_view name) override {
-        const auto owner = bus_.names.find(std::string(name));
-        if (owner == bus_.names.end())
+        if (!fail_lookups.empty()) {
+            auto error = fail_lookups.front();
+            fail_lookups.pop_front();
+            return error;
+        }
+        const auto& known = name.starts_with(':') ? bus_.peers : bus_.names;
+        const auto owner = known.find(std::string(name));
+        if (owner == known.end())
             return kdbus::Error{kdbus::error_names::name_has_no_owner, ""};
         return owner->second->name_;
     }
@@ -160,6 +174,11 @@ public:
     std::map<std::uint64_t, std::string> matches;
     /// Errors for the next sends; one without a name lets a send pass.
     std::deque<kdbus::Error> fail_sends;
+    bool no_memory = false; ///< for sending
+    /// Errors for the next questions for a name's owner.
+    std::deque<kdbus::Error> fail_lookups;
+    /// Errors for the next attempts to receive.
+    std::deque<kdbus::Error> fail_receives;
     bool disconnected = false;
     std::uint64_t lost = 0;
 

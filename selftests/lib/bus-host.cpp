@@ -8,6 +8,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <kdbus/loop/epoll.hpp>
+
+#include <cerrno>
 #include <cstdlib>
 #include <thread>
 
@@ -661,6 +664,28 @@ TEST_CASE("slots and responders may outlive the connection", "[bus]") {
     responder->send(1);
     responder.reset();
     slot.reset();
+}
+
+TEST_CASE("a loop keeps a connection until it has ended", "[bus]") {
+    Pair pair;
+    auto loop = kdbus::EpollLoop::create().value();
+    std::string end;
+    auto attached = loop.attach(pair.client, [&](kdbus::Error error) { end = error.name; }).value();
+    int seen = 0;
+    auto slot = pair.client.subscribe("member='Tick'", [&] { ++seen; }).value();
+    pair.client_transport->fail_receives = {kdbus::Error::from_errno(ENOMEM, "Receiving"),
+                                            kdbus::Error::from_errno(EINTR, "Receiving")};
+    pair.service.emit({path, interface_name, "Tick"}).value();
+    for (int i = 0; i < 3; ++i)
+        CHECK(loop.step(1s).value());
+    CHECK(seen == 1);
+    CHECK(end.empty());
+    CHECK(attached.attached());
+    pair.client_transport->disconnected = true;
+    pair.client_transport->deliver(nullptr);
+    CHECK(loop.step(1s).value());
+    CHECK(end == error_names::disconnected);
+    CHECK_FALSE(attached.attached());
 }
 
 TEST_CASE("default addresses", "[bus]") {

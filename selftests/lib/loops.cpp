@@ -233,6 +233,35 @@ TEMPLATE_TEST_CASE("loops: a detached connection rests", "[loops]", LOOPS_AND_BU
     CHECK(world.run_until([&] { return answer == "Hello, later"; }));
 }
 
+TEMPLATE_TEST_CASE("loops: a handler runs the loop while the program itself waits", "[loops]",
+                   LOOPS_AND_BUSES) {
+    if (!TestType::first_type::usable())
+        return;
+    World<TestType> world;
+    CHECK(world.ask(world.method("Greet"), "x") == "Hello, x");
+    std::vector<int> got;
+    auto slot = world.client
+                    ->subscribe("type='signal',member='Tick'",
+                                [&](int number) {
+                                    got.push_back(number);
+                                    if (number != 1)
+                                        return;
+                                    // It arrives while the loop cannot process the connection.
+                                    world.server->emit(tick, 2).value();
+                                    world.run_until([] { return false; }, 200ms);
+                                })
+                    .value();
+    world.run_until([] { return false; }, 50ms);
+    REQUIRE(world.server->emit(tick, 1));
+    const auto end = std::chrono::steady_clock::now() + 5s;
+    while (got.empty() && std::chrono::steady_clock::now() < end)
+        REQUIRE(world.client->wait(100ms));
+    CHECK(world.attached_client.attached());
+    CHECK(world.client_end.empty());
+    CHECK(world.run_until([&] { return got.size() == 2; }, 5s));
+    CHECK(got == std::vector<int>{1, 2});
+}
+
 TEMPLATE_TEST_CASE("loops: the other end goes away", "[loops]", LOOPS_AND_BUSES) {
     if (!TestType::first_type::usable())
         return;

@@ -387,7 +387,8 @@ public:
     /// True if there was anything; then more may be there, which level-triggered polling and
     /// timeout() will tell.
     /// Fails with Disconnected after the connection ended (open calls have got their NoReply by
-    /// then), Failed if called from a handler.
+    /// then), Failed if called from a handler. Any other error passes, a lack of memory, say: poll
+    /// on, and call it again.
     Result<bool> process();
     /// Has @p callback called whenever events() or timeout() give something else than at the last
     /// call of it (or of this function): after sending, a blocking call, destroying a slot, and at

@@ -327,9 +327,12 @@ Result<std::optional<MessagePointer>> KernelTransport::receive() {
         const int value = received.error().value();
         if (value == EBADMSG)
             return std::optional(MessagePointer());
+        if (value == ENOMEM || value == EINTR)
+            return Error::from_errno(value, "Receiving");
         if (value == ECONNRESET)
             return Error{error_names::disconnected, "The connection has ended"};
-        return Error::from_errno(value, "Receiving");
+        // It will be so for ever, because the descriptor is another one, say.
+        return Error{error_names::disconnected, "Receiving: " + received.error().message()};
     }
     lost_ += received->dropped;
     if (!received->message)

@@ -17,8 +17,9 @@
 /// <kdbus/loop/epoll.hpp>, io_uring.hpp, sd_event.hpp, glib.hpp, asio.hpp, qt.hpp.
 namespace kdbus {
 
-/// Told why a connection in an event loop ended, once, from the loop. Nothing processes the
-/// connection any more then; the callback may destroy it and the attachment.
+/// Told why a connection in an event loop ended (Disconnected), once, from the loop. Nothing
+/// processes the connection any more then; the callback may destroy it and the attachment. Other
+/// errors of process() are not told: the loop tries again.
 using EndCallback = std::move_only_function<void(Error)>;
 
 namespace detail {
@@ -69,7 +70,9 @@ public:
             const Turn turn(*this);
             return connection_->process();
         }();
-        if (connection_ == nullptr || done)
+        // Other errors pass. So does "Failed": the program itself processes the connection, and one
+        // of its handlers runs the loop.
+        if (connection_ == nullptr || done || done.error().name != error_names::disconnected)
             return;
         detach();
         if (auto ended = std::exchange(ended_, nullptr))
@@ -119,7 +122,8 @@ private:
 ///
 /// The connection must stay where it is and outlive the attachment, which must not outlive the
 /// loop unless the adapter says so; both may be destroyed by handlers. A connection can be in one
-/// loop. It may still be used as ever, blocking calls included, by the loop's thread. Movable.
+/// loop. It may still be used as ever, blocking calls and wait() included, by the loop's thread.
+/// Movable.
 template <class Backend>
 class [[nodiscard]] Attachment {
 public:
