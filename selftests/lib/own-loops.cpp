@@ -205,6 +205,48 @@ TEMPLATE_TEST_CASE("own loops: other threads post and stop", "[loops]", LOOPS) {
     REQUIRE(loop.run()); // returns at once
 }
 
+TEMPLATE_TEST_CASE("own loops: a stop is for run, not for step", "[loops]", LOOPS) {
+    if (!drivers::can_make<TestType>())
+        return;
+    auto loop = TestType::create().value();
+    std::string order;
+    loop.stop();
+    CHECK_FALSE(loop.step().value()); // ends the wait, once
+    int steps = 0;                    // signals may end some early
+    for (const auto end = std::chrono::steady_clock::now() + 50ms;
+         std::chrono::steady_clock::now() < end; ++steps)
+        CHECK_FALSE(loop.step(50ms).value());
+    CHECK(steps <= 5);
+    loop.post([&] { order += '1'; });
+    loop.post([&] { order += '2'; });
+    CHECK(loop.step().value());
+    CHECK(order == "12");
+
+    // One that callbacks ask for leaves the rest of the step alone, too.
+    loop.post([&] {
+        order += '3';
+        loop.stop();
+        CHECK(loop.run().error().name == error_names::failed);
+    });
+    loop.post([&] { order += '4'; });
+    CHECK(loop.step().value());
+    CHECK(order == "1234");
+
+    // All that is one stop, for the next run.
+    loop.post([&] { order += '5'; });
+    REQUIRE(loop.run());
+    CHECK(order == "1234");
+    loop.post([&] {
+        order += '6';
+        loop.stop();
+    });
+    loop.post([&] { order += '7'; });
+    REQUIRE(loop.run());
+    CHECK(order == "123456");
+    CHECK(loop.step().value());
+    CHECK(order == "1234567");
+}
+
 TEMPLATE_TEST_CASE("own loops: exceptions lose nothing", "[loops]", LOOPS) {
     if (!drivers::can_make<TestType>())
         return;

@@ -115,41 +115,14 @@ public:
     }
 
     Result<void> run() {
+        if (running_)
+            return run_by_callback();
         while (!stop_.exchange(false))
-            if (auto done = step(std::chrono::nanoseconds::max()); !done)
+            if (auto done = turn(std::chrono::nanoseconds::max(), true); !done)
                 return std::move(done).error();
         return {};
     }
-
-    Result<bool> step(std::chrono::nanoseconds limit) {
-        if (running_)
-            return Error{error_names::failed, "The loop was run by one of its own callbacks"};
-        const Running running(running_);
-        if (events_.empty() && due_.empty())
-            if (auto waited = poller_.wait(std::min(limit, longest_wait()), events_); !waited)
-                return std::move(waited).error();
-        // What an exception or stop() leaves over comes next time.
-        bool any = false;
-        while (!events_.empty() && !stop_) {
-            const LoopEvent event = events_.front();
-            events_.pop_front();
-            any = happened(event) || any;
-        }
-        // Only those that are due now: they may add others.
-        const auto now = std::chrono::steady_clock::now();
-        for (auto next = deadlines_.begin(); next != deadlines_.end() && next->first <= now; ++next)
-            due_.push_back(next->second);
-        while (!due_.empty() && !stop_) {
-            const std::uint64_t id = due_.front();
-            due_.pop_front();
-            any = expired(id, now) || any;
-        }
-        for (std::size_t left = posted(); left > 0 && !stop_; --left) {
-            take_posted()();
-            any = true;
-        }
-        return any;
-    }
+    Result<bool> step(std::chrono::nanoseconds limit) { return turn(limit, false); }
 
 private:
     struct Watch {
@@ -173,6 +146,46 @@ private:
     };
     static constexpr std::uint64_t wake_id = 0;
 
+    static Error run_by_callback() {
+        return {error_names::failed, "The loop was run by one of its own callbacks"};
+    }
+
+    /// Waits once and deals with what happened; @p stoppable: until stop() is called.
+    Result<bool> turn(std::chrono::nanoseconds limit, bool stoppable) {
+        if (running_)
+            return run_by_callback();
+        const Running running(running_);
+        const auto stopped = [&]() noexcept {
+            return stoppable && stop_;
+        };
+        if (events_.empty() && due_.empty()) {
+            const auto longest = stopped() ? std::chrono::nanoseconds::zero() : longest_wait();
+            if (auto waited = poller_.wait(std::min(limit, longest), events_); !waited)
+                return std::move(waited).error();
+        }
+        // What an exception or stop() leaves over comes next time.
+        bool any = false;
+        while (!events_.empty() && !stopped()) {
+            const LoopEvent event = events_.front();
+            events_.pop_front();
+            any = happened(event) || any;
+        }
+        // Only those that are due now: they may add others.
+        const auto now = std::chrono::steady_clock::now();
+        for (auto next = deadlines_.begin(); next != deadlines_.end() && next->first <= now; ++next)
+            due_.push_back(next->second);
+        while (!due_.empty() && !stopped()) {
+            const std::uint64_t id = due_.front();
+            due_.pop_front();
+            any = expired(id, now) || any;
+        }
+        for (std::size_t left = posted(); left > 0 && !stopped(); --left) {
+            take_posted()();
+            any = true;
+        }
+        return any;
+    }
+
     void wake() noexcept {
         const std::uint64_t one = 1;
         [[maybe_unused]] const auto written = write(wake_.get(), &one, sizeof one);
@@ -188,7 +201,7 @@ private:
         return callback;
     }
     [[nodiscard]] std::chrono::nanoseconds longest_wait() {
-        if (stop_ || posted() > 0)
+        if (posted() > 0)
             return std::chrono::nanoseconds::zero();
         if (deadlines_.empty())
             return std::chrono::nanoseconds::max();
@@ -359,19 +372,22 @@ public:
     /// lives; the callback is destroyed by the loop's.
     void post(std::move_only_function<void()> callback) { state_->post(std::move(callback)); }
 
-    /// Runs until stop(). Fails if waiting fails, or with Failed if called by a callback.
+    /// Runs until stop(). Fails if waiting fails, or with Failed if called by a callback, which
+    /// does not use up a stop().
     Result<void> run() {
         const auto alive = state_;
         return alive->run();
     }
     /// Waits for something to happen, no longer than @p limit, and deals with it. False if nothing
-    /// happened. Errors as above.
+    /// happened, be it that time is over, or that a signal handler ran or stop() was called, which
+    /// end the wait early. Errors as above.
     Result<bool> step(std::chrono::nanoseconds limit = std::chrono::nanoseconds::max()) {
         const auto alive = state_;
         return alive->step(limit);
     }
     /// Makes run() return after the current callback; if it does not run, the next run() returns at
-    /// once. May be called by any thread as long as the loop lives, and by signal handlers.
+    /// once. Of step() it ends a wait, this one or the next, and nothing else. May be called by any
+    /// thread as long as the loop lives, and by signal handlers.
     void stop() noexcept { state_->stop(); }
 
 private:
