@@ -30,6 +30,8 @@ struct Qt5 {
     static bool usable() { return true; }
     using Attachment = kdbus::QtAttachment;
     static constexpr bool passes_exceptions = false;
+    static constexpr bool needs_memory = true;
+    static constexpr int own_allocations = 3; // of attach(), before those of Qt
 
     kdbus::Result<Attachment> attach(kdbus::Connection& connection, kdbus::EndCallback ended) {
         return kdbus::attach_to_qt(connection, std::move(ended));
@@ -65,6 +67,8 @@ struct Own {
 
     using Attachment = typename Loop::Attachment;
     static constexpr bool passes_exceptions = true;
+    static constexpr bool needs_memory = false;
+    static constexpr int own_allocations = 1000; // they are all for us to fail
 
     kdbus::Result<Attachment> attach(kdbus::Connection& connection, kdbus::EndCallback ended) {
         return loop.attach(connection, std::move(ended));
@@ -80,6 +84,8 @@ struct SdEvent {
     static bool usable() { return true; }
     using Attachment = kdbus::SdEventAttachment;
     static constexpr bool passes_exceptions = false;
+    static constexpr bool needs_memory = false;
+    static constexpr int own_allocations = 1000; // they are all for us to fail
 
     SdEvent() {
         if (sd_event_new(&loop) < 0)
@@ -101,6 +107,8 @@ struct Glib {
     static bool usable() { return true; }
     using Attachment = kdbus::GlibAttachment;
     static constexpr bool passes_exceptions = false;
+    static constexpr bool needs_memory = false;
+    static constexpr int own_allocations = 1000; // they are all for us to fail
 
     Glib() : context(g_main_context_new()) {}
     Glib(const Glib&) = delete;
@@ -125,6 +133,8 @@ struct Asio {
     static bool usable() { return true; }
     using Attachment = kdbus::AsioAttachment;
     static constexpr bool passes_exceptions = true;
+    static constexpr bool needs_memory = false;
+    static constexpr int own_allocations = 1000; // they are all for us to fail
 
     kdbus::Result<Attachment> attach(kdbus::Connection& connection, kdbus::EndCallback ended) {
         return kdbus::attach_to_asio(context, connection, std::move(ended));

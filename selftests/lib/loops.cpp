@@ -9,7 +9,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <cstdlib>
 #include <functional>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -40,6 +43,32 @@ namespace {
 constexpr const char* path = "/org/example/Test";
 constexpr const char* interface_name = "org.example.Test";
 const kdbus::Signal tick{path, interface_name, "Tick"};
+
+/// Allocations that succeed in this thread before one fails; below 0: all do.
+thread_local int allocations_left = -1;
+
+} // namespace
+
+void* operator new(std::size_t size) {
+    if (allocations_left == 0)
+        throw std::bad_alloc();
+    if (allocations_left > 0)
+        --allocations_left;
+    if (void* memory = std::malloc(size))
+        return memory;
+    throw std::bad_alloc();
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    return allocations_left == 0 ? nullptr : std::malloc(size);
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+    std::free(memory);
+}
+
+namespace {
 
 /// A server and a client in one loop.
 template <class Pair>
@@ -354,4 +383,50 @@ TEMPLATE_TEST_CASE("loops: exceptions of handlers", "[loops]", LOOPS_AND_BUSES) 
         CHECK_THROWS_AS(world.run_until([] { return false; }, 5s), std::domain_error);
         CHECK(world.ask(world.method("Greet"), "x") == "Hello, x");
     }
+}
+
+TEMPLATE_TEST_CASE("loops: waiting for something else takes no memory", "[loops]",
+                   LOOPS_AND_BUSES) {
+    if (!TestType::first_type::usable())
+        return;
+    World<TestType> world;
+    if constexpr (!World<TestType>::Loop::needs_memory) {
+        CHECK(world.ask(world.method("Greet"), "x") == "Hello, x");
+        auto never = world.method("Never");
+        const auto ignore = [](const kdbus::Result<kdbus::Message>&) {
+        };
+        never.timeout = 300s;
+        auto later = world.client->call_async(never, ignore).value();
+        never.timeout = 100s;
+        auto sooner = world.client->call_async(never, ignore).value();
+        REQUIRE(world.run_until([&] { return world.kept.size() == 2; }));
+        allocations_left = 0;
+        sooner.reset();
+        later.reset();
+        allocations_left = -1;
+        CHECK(world.ask(world.method("Greet"), "x") == "Hello, x");
+    }
+}
+
+TEMPLATE_TEST_CASE("loops: attaching without memory leaves nothing behind", "[loops]",
+                   LOOPS_AND_BUSES) {
+    if (!TestType::first_type::usable())
+        return;
+    World<TestType> world;
+    using Loop = typename World<TestType>::Loop;
+    CHECK(world.ask(world.method("Greet"), "x") == "Hello, x");
+    world.attached_client.reset();
+    int failed = 0;
+    for (; !world.attached_client.attached() && failed < Loop::own_allocations; ++failed)
+        try {
+            allocations_left = failed;
+            world.attached_client = world.loop.attach(*world.client, [](kdbus::Error) {}).value();
+            allocations_left = -1;
+        } catch (const std::bad_alloc&) {
+            allocations_left = -1;
+        }
+    CHECK(failed >= 2);
+    if (!world.attached_client.attached())
+        world.attached_client = world.loop.attach(*world.client, [](kdbus::Error) {}).value();
+    CHECK(world.ask(world.method("Greet"), "x") == "Hello, x");
 }

@@ -42,8 +42,10 @@ template <class Duration>
 /// A connection that an event loop processes. The backend knows the loop:
 ///
 ///     Result<void> start(AttachedConnection<Backend>&, int fd)  gets to know whose process() to
-///     call void arm(short events, std::optional<LoopTime>) noexcept   waits for that from now on
-///     void disarm() noexcept                                     waits for nothing any more
+///                                                               call
+///     void arm(short events, std::optional<LoopTime>) noexcept  waits for that from now on
+///     void disarm() noexcept                                    waits for nothing any more; also
+///                                                               after a start() that has thrown
 template <class Backend>
 class AttachedConnection : public std::enable_shared_from_this<AttachedConnection<Backend>> {
 public:

@@ -43,7 +43,8 @@ struct LoopEvent {
 ///     void remove(int fd, std::uint64_t id) noexcept
 ///     Result<void> wait(std::chrono::nanoseconds limit, std::deque<LoopEvent>& events)
 ///
-/// Watches are level-triggered: what was not dealt with happens again.
+/// Watches are level-triggered: what was not dealt with happens again. What add() was called for
+/// and did not succeed is not watched.
 template <class Poller>
 class LoopState {
 public:
@@ -61,9 +62,17 @@ public:
 
     Result<std::uint64_t> add_fd(int fd, short events, FdCallback callback) {
         const std::uint64_t id = ++last_id_;
-        watches_.emplace(id, Watch{fd, events, std::make_shared<FdCallback>(std::move(callback))});
-        if (auto added = poller_.add(fd, events, id); !added) {
-            watches_.erase(id);
+        const auto place = watches_.try_emplace(id, Watch{fd, events, {}}).first;
+        Result<void> added;
+        try {
+            place->second.callback = std::make_shared<FdCallback>(std::move(callback));
+            added = poller_.add(fd, events, id);
+        } catch (...) {
+            watches_.erase(place);
+            throw;
+        }
+        if (!added) {
+            watches_.erase(place);
             return std::move(added).error();
         }
         return id;
@@ -79,20 +88,25 @@ public:
     /// @p once: it is gone when it has run.
     std::uint64_t add_timer(std::optional<LoopTime> at, bool once, Callback callback) {
         const std::uint64_t id = ++last_id_;
-        timers_.emplace(id,
-                        Timer{std::nullopt, once, std::make_shared<Callback>(std::move(callback))});
+        Deadlines one{{LoopTime(), id}};
+        timers_.emplace(id, Timer{std::nullopt, once, one.extract(one.begin()),
+                                  std::make_shared<Callback>(std::move(callback))});
         set_timer(id, at);
         return id;
     }
-    void set_timer(std::uint64_t id, std::optional<LoopTime> at) {
+    void set_timer(std::uint64_t id, std::optional<LoopTime> at) noexcept {
         const auto found = timers_.find(id);
         if (found == timers_.end() || found->second.at == at)
             return;
-        if (found->second.at)
-            deadlines_.erase({*found->second.at, id});
-        found->second.at = at;
-        if (at)
-            deadlines_.emplace(*at, id);
+        Timer& timer = found->second;
+        auto deadline = timer.at ? deadlines_.extract({*timer.at, id}) : std::move(timer.unset);
+        timer.at = at;
+        if (at) {
+            deadline.value().first = *at;
+            deadlines_.insert(std::move(deadline));
+        } else {
+            timer.unset = std::move(deadline);
+        }
     }
 
     void remove(std::uint64_t id) noexcept {
@@ -130,9 +144,12 @@ private:
         short events;
         std::shared_ptr<FdCallback> callback;
     };
+    using Deadlines = std::set<std::pair<LoopTime, std::uint64_t>>;
     struct Timer {
         std::optional<LoopTime> at;
         bool once;
+        /// Its place among the deadlines as long as it is not there: setting it must not fail.
+        Deadlines::node_type unset;
         std::shared_ptr<Callback> callback;
     };
     class Running {
@@ -238,9 +255,9 @@ private:
     std::uint64_t last_id_ = wake_id;
     std::map<std::uint64_t, Watch> watches_;
     std::map<std::uint64_t, Timer> timers_;
-    std::set<std::pair<LoopTime, std::uint64_t>> deadlines_; ///< of timers_ that are set
-    std::deque<LoopEvent> events_;                           ///< happened, not dealt with yet
-    std::deque<std::uint64_t> due_;                          ///< timers, likewise
+    Deadlines deadlines_;           ///< of timers_ that are set
+    std::deque<LoopEvent> events_;  ///< happened, not dealt with yet
+    std::deque<std::uint64_t> due_; ///< timers, likewise
     bool running_ = false;
     std::atomic<bool> stop_ = false;
     std::mutex mutex_; ///< for posted_

@@ -6,7 +6,9 @@
 
 #include <liburing.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <fcntl.h>
 #include <map>
 #include <memory>
@@ -35,8 +37,12 @@ public:
     Result<void> add(int fd, short events, std::uint64_t id) {
         if (fcntl(fd, F_GETFD) < 0)
             return Error::from_errno(errno, "Watching a descriptor");
-        idle_.push_back(id);
+        // All watches may become idle, which must not fail then.
+        const std::size_t most = idle_.size() + watches_.size() + 1;
+        if (most > idle_.capacity())
+            idle_.reserve(std::max(most, 2 * idle_.capacity()));
         watches_.emplace(id, Watch{fd, events, none});
+        idle_.push_back(id);
         return {};
     }
     void modify(int, short events, std::uint64_t id) noexcept {
@@ -125,12 +131,15 @@ private:
         while (!idle_.empty()) {
             const auto found = watches_.find(idle_.back());
             if (found != watches_.end() && found->second.poll == none) {
+                // First, for there may be no memory, and a place cannot be given back.
+                polls_.emplace(++last_poll_, found->first);
                 io_uring_sqe* request = place();
-                if (request == nullptr)
+                if (request == nullptr) {
+                    polls_.erase(last_poll_);
                     return Error{error_names::limits_exceeded, "The io_uring takes no more polls"};
+                }
                 Watch& watch = found->second;
-                watch.poll = ++last_poll_;
-                polls_.emplace(watch.poll, found->first);
+                watch.poll = last_poll_;
                 io_uring_prep_poll_add(request, watch.fd,
                                        static_cast<unsigned short>(watch.events));
                 io_uring_sqe_set_data64(request, watch.poll);

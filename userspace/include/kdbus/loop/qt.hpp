@@ -50,6 +50,7 @@ public:
         return {};
     }
 
+    // (Qt does not go on without memory.)
     void arm(short events, std::optional<LoopTime> timeout) noexcept {
         reader_->setEnabled((events & POLLIN) != 0);
         writer_->setEnabled((events & POLLOUT) != 0);
@@ -60,6 +61,11 @@ public:
     }
 
     void disarm() noexcept {
+        if (timer_ == nullptr) { // start() has thrown
+            reader_.reset();
+            writer_.reset();
+            return;
+        }
         reader_->setEnabled(false);
         writer_->setEnabled(false);
         timer_->stop();
