@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Connections whose other end lies, floods, trickles or falls silent.
+#include "../../userspace/lib/bus/cancellation.hpp"
 #include "../../userspace/lib/bus/socket_inbox.hpp"
+#include "../../userspace/lib/bus/socket_peer.hpp"
 #include "../../userspace/lib/bus/unix_socket.hpp"
 
 #include <kdbus/bus.hpp>
@@ -20,6 +22,7 @@
 #include <poll.h>
 #include <random>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <sys/resource.h>
@@ -605,6 +608,30 @@ TEST_CASE("hostile: a flood while a call waits for its answer") {
         stop = true;
         it.ours.reset();
         flood.join();
+    }
+    SECTION("does not keep it from being cancelled") {
+        std::array<int, 2> fds{};
+        REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) == 0);
+        it.theirs.reset(fds[1]);
+        const auto transport =
+            kdbus::detail::SocketPeer::open(abi::UniqueFd(fds[0]), kdbus::PeerRole::server, {})
+                .value();
+        // There is always something to be read before the answer.
+        wire::Message answer = call_header({});
+        answer.type = kdbus::MessageType::method_return;
+        answer.path = answer.interface = {};
+        answer.reply_serial = 5;
+        it.write(opening() + bytes_of(signal) + bytes_of(answer));
+        std::stop_source stop;
+        std::optional<kdbus::detail::CancelFd> cancel;
+        REQUIRE(kdbus::detail::CancelFd::make(stop.get_token(), cancel));
+        stop.request_stop();
+        const wire::Message call = call_header("X", 5);
+        wire::Buffer body;
+        const auto outcome = transport->call(
+            {.message = call, .body = &body, .deadline_ns = ~std::uint64_t{0}, .cancel = &*cancel});
+        REQUIRE_FALSE(outcome);
+        CHECK(outcome.error().name == error_names::cancelled);
     }
     SECTION("does not take all memory") {
         std::string body(4U << 20, 'x');

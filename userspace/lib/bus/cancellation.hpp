@@ -14,7 +14,7 @@ namespace kdbus::detail {
 /// What a call fails with that was cancelled.
 [[nodiscard]] Error cancelled(std::string_view what);
 
-/// A descriptor that becomes readable when a stop is requested, by whichever thread.
+/// A request to stop, by whichever thread, and a descriptor that becomes readable then.
 class CancelFd {
 public:
     /// Makes one if @p token can stop anything at all.
@@ -22,9 +22,11 @@ public:
                                            std::optional<CancelFd>& cancel);
 
     CancelFd(const std::stop_token& token, abi::UniqueFd fd)
-        : fd_(std::move(fd)), callback_(token, Signal{fd_.get()}) {}
+        : token_(token), fd_(std::move(fd)), callback_(token, Signal{fd_.get()}) {}
 
     [[nodiscard]] int get() const noexcept { return fd_.get(); }
+    /// Costs less than a look at the descriptor.
+    [[nodiscard]] bool requested() const noexcept { return token_.stop_requested(); }
 
 private:
     struct Signal {
@@ -32,6 +34,7 @@ private:
         void operator()() const noexcept;
     };
 
+    std::stop_token token_;
     abi::UniqueFd fd_;
     std::stop_callback<Signal> callback_; ///< ends before the descriptor is closed
 };

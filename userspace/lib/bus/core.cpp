@@ -144,7 +144,7 @@ Result<Message> ConnectionCore::call(const Method& method, const ArgumentsRef& a
         return std::move(made).error();
     return with_message(call_header(method), args, method.fds,
                         [&](Outgoing& outgoing) -> Result<Message> {
-                            outgoing.cancel_fd = cancel ? cancel->get() : -1;
+                            outgoing.cancel = cancel ? &*cancel : nullptr;
                             outgoing.deadline_ns = abi::deadline_after(method.timeout);
                             outgoing.priority = method.priority;
                             auto reply = transport_->call(outgoing);

@@ -52,11 +52,11 @@ Result<void> SocketTransport::send(const Outgoing& outgoing) {
 Result<MessagePointer> SocketTransport::call(const Outgoing& outgoing) {
     if (auto sent = send(outgoing); !sent)
         return std::move(sent).error();
-    return await_reply(outgoing.message.serial, outgoing.deadline_ns, outgoing.cancel_fd);
+    return await_reply(outgoing.message.serial, outgoing.deadline_ns, outgoing.cancel);
 }
 
 Result<MessagePointer> SocketTransport::await_reply(std::uint64_t serial, std::uint64_t deadline_ns,
-                                                    int cancel_fd) {
+                                                    const CancelFd* cancel) {
     for (;;) {
         auto next = stream_.next();
         if (!next)
@@ -67,10 +67,13 @@ Result<MessagePointer> SocketTransport::await_reply(std::uint64_t serial, std::u
             if (auto kept = enqueue(std::move(**next)); !kept)
                 return std::move(kept).error();
         // However much else comes.
+        if (cancel != nullptr && cancel->requested())
+            return cancelled("The call");
         if (now_ns() >= deadline_ns)
             return Error{error_names::no_reply, "No answer in time"};
         if (!*next)
-            if (auto waited = stream_.wait(deadline_ns, cancel_fd); !waited)
+            if (auto waited = stream_.wait(deadline_ns, cancel != nullptr ? cancel->get() : -1);
+                !waited)
                 return std::move(waited).error();
     }
 }

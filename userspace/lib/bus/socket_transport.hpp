@@ -32,7 +32,7 @@ protected:
     [[nodiscard]] const SocketStream& stream() const noexcept { return stream_; }
     /// Waits for the reply to a call that was sent; everything else stays in the queue.
     Result<MessagePointer> await_reply(std::uint64_t serial, std::uint64_t deadline_ns,
-                                       int cancel_fd = -1);
+                                       const CancelFd* cancel = nullptr);
 
 private:
     /// What came while a call waited may take so many bytes.

@@ -2,6 +2,7 @@
 #ifndef KDBUS_LIB_BUS_TRANSPORT_HPP
 #define KDBUS_LIB_BUS_TRANSPORT_HPP
 
+#include "cancellation.hpp"
 #include "message_data.hpp"
 
 #include <kdbus/abi/memfd.hpp>
@@ -32,8 +33,11 @@ struct Outgoing {
     /// Calls: absolute CLOCK_MONOTONIC nanoseconds.
     std::uint64_t deadline_ns = 0;
     std::int64_t priority = 0;
-    /// call(): ends the wait when readable; -1: none.
-    int cancel_fd = -1;
+    /// call(): what ends the wait, if anything does.
+    const CancelFd* cancel = nullptr;
+
+    /// -1: none.
+    [[nodiscard]] int cancel_fd() const noexcept { return cancel != nullptr ? cancel->get() : -1; }
 };
 
 /// Serials from here on are the transport's own; messages from above have lower ones.
@@ -61,7 +65,8 @@ public:
     [[nodiscard]] virtual std::optional<std::uint64_t> timeout_ns() const noexcept = 0;
 
     virtual Result<void> send(const Outgoing& outgoing) = 0;
-    /// Sends a call and waits for its reply, a method return or error. Other messages stay.
+    /// Sends a call and waits for its reply, a method return or error. Other messages stay; however
+    /// many come, they put off neither the deadline nor a cancellation.
     virtual Result<MessagePointer> call(const Outgoing& outgoing) = 0;
     /// The next message; nothing if none is there, a null pointer for one that was thrown away.
     /// Kernel and driver notices come as messages from org.freedesktop.DBus. Fails with
