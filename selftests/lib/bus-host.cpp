@@ -801,3 +801,39 @@ TEST_CASE("a watch of a name survives lost and stale notifications", "[bus]") {
     slot.reset();
     CHECK(transport->matches.empty());
 }
+
+TEST_CASE("a watch of a name whose owner cannot be told asks again", "[bus]") {
+    FakeBus bus;
+    auto watcher = bus.connect();
+    auto* transport = bus.last;
+    auto other = bus.connect();
+    auto* other_transport = bus.last;
+    std::vector<std::string> seen;
+    auto slot = watcher
+                    .watch_name("a.b", [&](std::string_view,
+                                           std::string_view to) { seen.emplace_back(to); })
+                    .value();
+    drain(watcher);
+    CHECK(seen == std::vector<std::string>{""});
+    bus.names["a.b"] = other_transport;
+    const kdbus::Error full{error_names::limits_exceeded, "No room"};
+    transport->fail_lookups = {full, full};
+    transport->lost = 1;
+    drain(watcher);
+    CHECK(seen.size() == 1);
+    // Soon, but not again and again.
+    REQUIRE(watcher.timeout());
+    CHECK(*watcher.timeout() > std::chrono::steady_clock::now());
+    const auto end = std::chrono::steady_clock::now() + 5s;
+    while (seen.size() == 1 && std::chrono::steady_clock::now() < end)
+        REQUIRE(watcher.wait(1s));
+    CHECK(seen == std::vector<std::string>{"", other.unique_name()});
+    CHECK(transport->fail_lookups.empty());
+    CHECK_FALSE(watcher.timeout());
+    // Nobody asks who has left the bus.
+    transport->fail_lookups = {{error_names::disconnected, "test"}};
+    transport->lost = 2;
+    drain(watcher);
+    CHECK_FALSE(watcher.timeout());
+    CHECK(seen.size() == 2);
+}

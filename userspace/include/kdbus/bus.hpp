@@ -341,7 +341,8 @@ public:
     /// the owner there was before and the one there is now, both unique names, or empty if there is
     /// none. First comes the owner at present, even if there is none, as if there had been none
     /// before; then every change. No change is missed in between, and none is told twice; if
-    /// notifications got lost (lost_signals()), what they said is found out and told as one change.
+    /// notifications got lost (lost_signals()), what they said is found out, be it after several
+    /// attempts, and told as one change.
     /// @p name may be a unique name, which is its own owner for as long as the connection lasts.
     /// Fails with InvalidArgs (not a name), LimitsExceeded, NotSupported (from peer to peer).
     [[nodiscard]] Result<Slot>

@@ -19,6 +19,8 @@ namespace {
 
 /// Messages handled by one process(): others in the same event loop want their turn.
 constexpr int batch_size = 32;
+/// Until who owns a name is asked again, if it could not be told: room has to be made first, say.
+constexpr std::uint64_t retry_ns = 100'000'000;
 
 /// Holds a flag while something is going on, exceptions included.
 class Guard {
@@ -413,10 +415,31 @@ Result<Slot> ConnectionCore::watch_name(std::string_view name, NameWatch::Handle
 
 void ConnectionCore::update_owner(NameWatch& watch) {
     const auto owner = transport_->name_owner(watch.name());
-    if (owner)
-        watch.change(*owner);
-    else if (owner.error().name == error_names::name_has_no_owner)
-        watch.change({});
+    if (owner || owner.error().name == error_names::name_has_no_owner) {
+        watch.set_doubtful(false);
+        watch.change(owner ? std::string_view(*owner) : std::string_view());
+    } else if (owner.error().name != error_names::disconnected) {
+        // (After the end of the connection nothing is told any more.)
+        watch.set_doubtful(true);
+        retry_ns_ = now_ns() + retry_ns;
+    }
+}
+
+bool ConnectionCore::ask_again() {
+    if (!retry_ns_ || now_ns() < *retry_ns_)
+        return false;
+    // If a handler throws, the others have their turn the next time.
+    const std::uint64_t due = *retry_ns_;
+    for (auto next = watches_.begin(); next != watches_.end();) {
+        const std::uint64_t id = next->first;
+        const std::shared_ptr<NameWatch> watch = next->second;
+        if (watch->doubtful())
+            update_owner(*watch);
+        next = watches_.upper_bound(id); // handlers may add and remove watches
+    }
+    if (retry_ns_ == due)
+        retry_ns_.reset();
+    return true;
 }
 
 bool ConnectionCore::report_owners() {
@@ -680,6 +703,8 @@ std::optional<std::uint64_t> ConnectionCore::timeout_ns() const noexcept {
     if (!deadlines_.empty())
         earliest = std::min(earliest.value_or(std::numeric_limits<std::uint64_t>::max()),
                             deadlines_.begin()->first);
+    if (retry_ns_)
+        earliest = std::min(earliest.value_or(*retry_ns_), *retry_ns_);
     if (!unreported_.empty() || !ended_.empty() || !returned_.empty())
         earliest = 0; // at once
     return earliest;
@@ -708,7 +733,8 @@ Result<bool> ConnectionCore::process() {
     const Guard guard(dispatching_);
     bool any = report_owners();
     any = end_late() || any;
-    for (int i = 0; i < batch_size && !(running_ && stopped_); ++i) {
+    any = ask_again() || any;
+    for (int i = 0; i < batch_size && !stopping(); ++i) {
         auto received = transport_->receive();
         if (!received) {
             if (received.error().name == error_names::disconnected)

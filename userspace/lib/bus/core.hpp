@@ -83,6 +83,7 @@ public:
     void stop() noexcept { stopped_ = running_; }
 
 private:
+    [[nodiscard]] bool stopping() const noexcept { return running_ && stopped_; }
     /// Makes a call fail as soon as process() is called.
     struct Cancel {
         ConnectionCore* core;
@@ -148,8 +149,10 @@ private:
 
     /// Tells name watches of their first owners. True if there were any.
     bool report_owners();
-    /// Finds out who owns a watched name now.
+    /// Finds out who owns a watched name now; if it cannot be told, is to be asked again.
     void update_owner(NameWatch& watch);
+    /// Does so if it is time. True if it was.
+    bool ask_again();
     /// Same for all, if notifications were lost.
     void recover_lost();
 
@@ -175,8 +178,9 @@ private:
     Subscriptions ended_; ///< removed, but somebody may wait for that
     std::map<std::string, InstalledRule, std::less<>> rules_;
     std::map<std::uint64_t, std::shared_ptr<NameWatch>> watches_; ///< by subscription
-    std::set<std::uint64_t> unreported_; ///< watches that wait for their first owner
-    std::uint64_t lost_ = 0;             ///< signals, as of the last look at the watches
+    std::set<std::uint64_t> unreported_;    ///< watches that wait for their first owner
+    std::optional<std::uint64_t> retry_ns_; ///< when to ask for doubtful owners again
+    std::uint64_t lost_ = 0;                ///< signals, as of the last look at the watches
     std::unordered_map<std::uint64_t, PendingCall> pending_;
     std::set<std::pair<std::uint64_t, std::uint64_t>> deadlines_; ///< (deadline, serial)
     Tasks tasks_;

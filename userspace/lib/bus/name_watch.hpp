@@ -25,6 +25,10 @@ public:
     /// Empty if there is none.
     [[nodiscard]] const std::string& owner() const noexcept { return owner_; }
 
+    /// Whether there may be another owner by now.
+    [[nodiscard]] bool doubtful() const noexcept { return doubtful_; }
+    void set_doubtful(bool doubtful) noexcept { doubtful_ = doubtful; }
+
     /// Notes an owner; tells if it is another one and the first one was told of.
     void change(std::string_view owner);
     /// Tells of the first owner.
@@ -35,6 +39,7 @@ private:
     std::string owner_;
     Handler handler_;
     bool reported_ = false;
+    bool doubtful_ = false;
 };
 
 } // namespace kdbus::detail
