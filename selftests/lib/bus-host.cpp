@@ -837,3 +837,14 @@ TEST_CASE("a watch of a name whose owner cannot be told asks again", "[bus]") {
     CHECK_FALSE(watcher.timeout());
     CHECK(seen.size() == 2);
 }
+
+TEST_CASE("an object that there is no memory to tell of is not there", "[bus]") {
+    Pair pair;
+    auto manager = pair.service.add_object_manager("/org").value();
+    pair.service_transport->no_memory = true;
+    CHECK_THROWS_AS(pair.service.add_object(path, kdbus::Interface(interface_name)),
+                    std::bad_alloc);
+    pair.service_transport->no_memory = false;
+    auto object = pair.service.add_object(path, kdbus::Interface(interface_name));
+    CHECK(object);
+}

@@ -289,16 +289,24 @@ Result<Slot> ConnectionCore::add_object_manager(std::string_view path) {
 
 Result<Slot> ConnectionCore::announce_added(std::uint64_t id, std::string_view path) {
     if (const std::string_view manager = objects_.manager_of(path); !manager.empty()) {
-        const InterfaceMap interfaces = objects_.added(id, path);
-        const auto write = [&](wire::Writer& writer) {
-            writer.append(ObjectPathView{path}, interfaces);
-        };
-        auto told =
-            emit({}, {manager, object_manager_interface, "InterfacesAdded"}, ArgumentsRef(write));
-        if (!told) {
-            // What nobody could be told of shall not be there.
+        // What nobody could be told of shall not be there.
+        const auto take_back = [&]() noexcept {
             objects_.remove(id, [](std::string_view, std::string_view, const auto&) {});
-            return std::move(told).error();
+        };
+        try {
+            const InterfaceMap interfaces = objects_.added(id, path);
+            const auto write = [&](wire::Writer& writer) {
+                writer.append(ObjectPathView{path}, interfaces);
+            };
+            auto told = emit({}, {manager, object_manager_interface, "InterfacesAdded"},
+                             ArgumentsRef(write));
+            if (!told) {
+                take_back();
+                return std::move(told).error();
+            }
+        } catch (...) {
+            take_back();
+            throw;
         }
     }
     return Slot(weak_from_this(), Slot::Kind::object, id);
