@@ -627,6 +627,26 @@ TEST_CASE("run ends by stop and by disconnection", "[bus]") {
     pair.service.emit({path, interface_name, "Tick"}).value();
     CHECK(pair.client.run());
     CHECK(pair.client.run()); // the second one was still there
+    slot.reset();
+    // Of deadlines that have passed together each is for itself, too.
+    auto never = pair.method("Get");
+    never.timeout = 0ns;
+    int expired = 0;
+    std::vector<kdbus::Slot> calls;
+    for (int i = 0; i < 2; ++i)
+        calls.push_back(pair.client
+                            .call_async(never,
+                                        [&](const kdbus::Result<kdbus::Message>&) {
+                                            ++expired;
+                                            pair.client.stop();
+                                            // Refused, and harmless to the one that runs.
+                                            CHECK_FALSE(pair.client.run());
+                                        })
+                            .value());
+    CHECK(pair.client.run());
+    CHECK(expired == 1);
+    CHECK(pair.client.run());
+    CHECK(expired == 2);
     std::string result;
     auto call = pair.client
                     .call_async(pair.method("Get"),

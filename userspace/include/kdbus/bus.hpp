@@ -399,9 +399,13 @@ public:
 
     /// Waits for something to do, no longer than @p limit, and does it. False if nothing was done.
     Result<bool> wait(std::chrono::nanoseconds limit = std::chrono::nanoseconds::max());
-    /// Waits and processes until stop() is called, or the connection ends.
+    /// Waits and processes until stop() is called, or the connection ends. Fails as process() and
+    /// wait() do; it may be called again unless the error is Disconnected.
     Result<void> run();
-    /// Makes run() return after the current handler. Does nothing if it does not run.
+    /// Makes run() return when what is handled just now is: a message, with all handlers that it is
+    /// for, or a deadline. The rest comes with the next process(). Does nothing if run() does not
+    /// run: it is for handlers, and neither a later run() nor wait() or a run() with a task, which
+    /// returns when the task does, takes notice.
     void stop() noexcept;
 
     /// Signals and notifications lost because they came faster than we took them; none over

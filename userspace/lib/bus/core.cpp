@@ -33,6 +33,10 @@ private:
     bool& flag_;
 };
 
+Error called_by_handler(std::string_view what) {
+    return {error_names::failed, std::string(what) + " was called from a handler"};
+}
+
 /// A body that refers to descriptors which are not there would be taken for a broken message.
 Result<void> check_fds(const wire::Writer& body, const wire::FdList& fds) {
     if (body.unix_fds_needed() > fds.all().size())
@@ -454,7 +458,7 @@ bool ConnectionCore::report_owners() {
     const bool any = !unreported_.empty();
     // Those that handlers add have their turn the next time.
     const std::uint64_t last = last_id_;
-    while (!unreported_.empty() && *unreported_.begin() <= last) {
+    while (!unreported_.empty() && *unreported_.begin() <= last && !stopping()) {
         const std::shared_ptr<NameWatch> watch = watches_.at(*unreported_.begin());
         unreported_.erase(unreported_.begin());
         watch->report();
@@ -582,7 +586,7 @@ ConnectionCore::take_pending(std::uint64_t serial) noexcept {
 bool ConnectionCore::expire_calls() {
     const std::uint64_t now = now_ns();
     bool any = false;
-    while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now && !stopping()) {
         any = true;
         const std::uint64_t serial = deadlines_.begin()->second;
         const PendingCall& call = pending_.at(serial);
@@ -735,7 +739,7 @@ void ConnectionCore::tell_change() noexcept {
 
 Result<bool> ConnectionCore::process() {
     if (dispatching_)
-        return Error{error_names::failed, "process() was called from a handler"};
+        return called_by_handler("process()");
     const auto alive = shared_from_this(); // a handler may destroy the connection
     const ChangeNotice notice(*this);
     const Guard guard(dispatching_);
@@ -763,7 +767,7 @@ Result<bool> ConnectionCore::process() {
 
 Result<bool> ConnectionCore::wait(std::chrono::nanoseconds limit) {
     if (dispatching_)
-        return process(); // says what is wrong, without waiting
+        return called_by_handler("wait()");
     const std::uint64_t end = abi::deadline_after(limit);
     const std::uint64_t until = std::min(end, timeout_ns().value_or(end));
     if (auto waited = wait_for(transport_->fd(), transport_->events(), until); !waited)
@@ -772,6 +776,8 @@ Result<bool> ConnectionCore::wait(std::chrono::nanoseconds limit) {
 }
 
 Result<void> ConnectionCore::run() {
+    if (dispatching_) // an outer run() shall go on
+        return called_by_handler("run()");
     const auto alive = shared_from_this();
     const Guard guard(running_);
     stopped_ = false;
