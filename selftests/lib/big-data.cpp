@@ -450,6 +450,54 @@ TEMPLATE_TEST_CASE("stream: ends before the end", "[big]", ALL_BUSES) {
     writer.reset();
 }
 
+TEMPLATE_TEST_CASE("stream: assigning another ends the one that was there", "[big]", ALL_BUSES) {
+    Received<TestType> stream;
+    auto writer = stream.write();
+    REQUIRE(stream.put(writer, "one"));
+    REQUIRE(stream.run_until([&] { return stream.text == "one"; }));
+    constexpr const char* other_path = "/org/example/Other";
+    std::string other_end;
+    auto other =
+        kdbus::StreamReader::create(
+            stream.server, other_path, [](kdbus::StreamChunk) {},
+            [&](kdbus::Result<void> how) { other_end = how ? "complete" : how.error().name; })
+            .value();
+    auto next =
+        kdbus::StreamWriter::open(stream.client, stream.server.unique_name(), other_path).value();
+    writer = std::move(next);
+    CHECK(stream.run_until([&] { return stream.ends == 1; }, 5s));
+    CHECK(stream.end == error_names::failed);
+    *stream.reader = std::move(other);
+    CHECK(stream.ask(stream.method("Close")).error().name == error_names::unknown_object);
+    REQUIRE(stream.put(writer, "two"));
+    REQUIRE(writer.finish());
+    CHECK(stream.run_until([&] { return writer.finished(); }));
+    CHECK(other_end == "complete");
+}
+
+TEMPLATE_TEST_CASE("stream: there must be room for something", "[big]", ALL_BUSES) {
+    World<TestType> world;
+    for (const kdbus::StreamReaderOptions& options :
+         {kdbus::StreamReaderOptions{.window = 0}, kdbus::StreamReaderOptions{.max_chunk = 0}})
+        CHECK(kdbus::StreamReader::create(
+                  world.server, stream_path, [](kdbus::StreamChunk) {}, [](kdbus::Result<void>) {},
+                  options)
+                  .error()
+                  .name == error_names::invalid_args);
+    CHECK(kdbus::StreamWriter::open(world.client, world.server.unique_name(), stream_path,
+                                    {.window = 0})
+              .error()
+              .name == error_names::invalid_args);
+    // A receiver that has none.
+    kdbus::Interface interface("org.kdbus.Stream1");
+    interface.method("Open", [] { return std::tuple(0U, std::uint64_t{1000}, true); });
+    auto object = world.server.add_object(stream_path, std::move(interface)).value();
+    auto writer =
+        kdbus::StreamWriter::open(world.client, world.server.unique_name(), stream_path).value();
+    REQUIRE(world.run_until([&] { return writer.error().has_value(); }, 5s));
+    CHECK(writer.error()->name == error_names::invalid_args);
+}
+
 TEMPLATE_TEST_CASE("stream: one end dies", "[big]", ALL_BUSES) {
     if constexpr (TestType::is_bus) {
         Received<TestType> stream;

@@ -9,6 +9,7 @@
 #include <catch2/catch.hpp>
 
 #include <kdbus/loop/epoll.hpp>
+#include <kdbus/stream.hpp>
 
 #include <cerrno>
 #include <cstdlib>
@@ -867,4 +868,28 @@ TEST_CASE("an object that there is no memory to tell of is not there", "[bus]") 
     pair.service_transport->no_memory = false;
     auto object = pair.service.add_object(path, kdbus::Interface(interface_name));
     CHECK(object);
+}
+
+TEST_CASE("a stream ends with its sender, be it that the notification got lost", "[bus]") {
+    Pair pair;
+    auto sender = std::make_optional(pair.bus.connect());
+    std::string end;
+    auto reader = kdbus::StreamReader::create(
+                      pair.service, path, [](kdbus::StreamChunk) {},
+                      [&](kdbus::Result<void> how) { end = how ? "complete" : how.error().name; })
+                      .value();
+    REQUIRE(sender->call(pair.method("Open", "org.kdbus.Stream1")));
+    drain(pair.service);
+    sender.reset();
+    pair.service_transport->lost = 1;
+    drain(pair.service);
+    CHECK(end == error_names::no_reply);
+}
+
+TEST_CASE("a stream is left without memory", "[bus]") {
+    Pair pair;
+    auto writer = std::make_optional(
+        kdbus::StreamWriter::open(pair.client, pair.service.unique_name(), path).value());
+    pair.client_transport->no_memory = true;
+    writer.reset();
 }

@@ -32,8 +32,8 @@
 ///     Abort(name s, text s)   that was not all: an error
 ///
 /// Write and WriteFile are answered when the receiver has done with the bytes; the sender has no
-/// more than `window` of them unanswered, nor one longer than `max_chunk`. An error as the answer
-/// to any ends the stream. The order is that of the messages.
+/// more than `window` of them unanswered, which is not 0, nor one longer than `max_chunk`. An error
+/// as the answer to any ends the stream. The order is that of the messages.
 namespace kdbus {
 
 namespace detail {
@@ -43,7 +43,7 @@ class StreamReaderState;
 
 /// How to send a stream.
 struct StreamWriterOptions {
-    /// Chunks on their way at most, if the receiver allows as many.
+    /// Chunks on their way at most, if the receiver allows as many; at least one.
     std::uint32_t window = 8;
     /// How long the receiver may take for a chunk until it counts as dead.
     std::chrono::nanoseconds timeout = std::chrono::seconds(25);
@@ -55,13 +55,14 @@ struct StreamWriterOptions {
 /// is incomplete.
 class KDBUS_EXPORT StreamWriter {
 public:
-    /// Opens the stream that @p destination receives at @p path; does not wait. Errors: those of
-    /// call_async(). What the receiver says becomes error().
+    /// Opens the stream that @p destination receives at @p path; does not wait. Errors: InvalidArgs
+    /// for a window of 0; those of call_async(). What the receiver says becomes error().
     [[nodiscard]] static Result<StreamWriter> open(Connection& connection,
                                                    std::string_view destination,
                                                    std::string_view path,
                                                    const StreamWriterOptions& options = {});
     StreamWriter(StreamWriter&&) noexcept;
+    /// Ends the stream that was there as destruction would.
     StreamWriter& operator=(StreamWriter&& other) noexcept;
     ~StreamWriter();
 
@@ -132,9 +133,9 @@ private:
 
 /// How to receive a stream.
 struct StreamReaderOptions {
-    /// Chunks that may be on their way or with us: they bound the memory used.
+    /// Chunks that may be on their way or with us, at least one: they bound the memory used.
     std::uint32_t window = 8;
-    /// Bytes in a chunk at most.
+    /// Bytes in a chunk at most, at least one.
     std::uint64_t max_chunk = std::uint64_t{64} * 1024 * 1024;
     /// Whether chunks may come as memory files. If not, and from senders that cannot pass
     /// descriptors, they come as arrays of bytes and are copied. Must be false for connections that
@@ -155,12 +156,13 @@ public:
     /// Waits for a sender at @p path. @p on_chunk is called with each chunk, in order; what it
     /// throws cancels the stream. @p on_end is called once: with success when the sender has
     /// finished; with an error if it gave up, went away, or broke the rules. (From peer to peer,
-    /// the sender goes away with the connection, whose end is all that is told.) Errors: those of
-    /// add_object().
+    /// the sender goes away with the connection, whose end is all that is told.) Errors:
+    /// InvalidArgs for a window or max_chunk of 0; those of add_object().
     [[nodiscard]] static Result<StreamReader> create(Connection& connection, std::string_view path,
                                                      ChunkHandler on_chunk, EndHandler on_end,
                                                      const StreamReaderOptions& options = {});
     StreamReader(StreamReader&&) noexcept;
+    /// Ends the stream that was there as destruction would.
     StreamReader& operator=(StreamReader&& other) noexcept;
     ~StreamReader();
 

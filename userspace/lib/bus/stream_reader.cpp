@@ -48,20 +48,21 @@ public:
         return {};
     }
 
-    void cancel(Error error) {
+    void cancel(Error error) noexcept {
         if (over_)
             return;
-        over_ = failure_ = std::move(error);
+        over_ = std::move(error);
+        failed_ = true;
         forget();
     }
     /// Whoever asked for the stream does not want to hear of it any more.
     void leave() noexcept {
         object_.reset();
-        cancel({error_names::failed, "The receiver gave up"});
+        cancel(std::move(gave_up_));
     }
 
-    /// Why the stream did not come to its end.
-    [[nodiscard]] const std::optional<Error>& failure() const noexcept { return failure_; }
+    /// Why the stream did not come to its end; nullptr if it did, or goes on.
+    [[nodiscard]] const Error* failure() const noexcept { return failed_ ? &*over_ : nullptr; }
     void chunk_released() noexcept { --held_; }
 
 private:
@@ -80,22 +81,16 @@ private:
         return Limits(options_.window, options_.max_chunk, options_.files);
     }
 
+    /// Ends the stream with its sender, who may be gone already.
     Result<void> watch_sender() {
-        auto watch = connection_.subscribe(
-            "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
-                sender_ + "'",
-            [self = weak_from_this()](std::string_view, std::string_view, std::string_view owner) {
+        auto watch = connection_.watch_name(
+            sender_, [self = weak_from_this()](std::string_view, std::string_view owner) {
                 if (const auto state = self.lock(); state && owner.empty())
                     state->end(Error{error_names::no_reply, "The sender went away"});
             });
         if (!watch)
             return std::move(watch).error();
         watch_ = std::move(*watch);
-        // It may have gone before anybody watched.
-        if (auto owner = connection_.name_owner(sender_); !owner) {
-            watch_.reset();
-            return std::move(owner).error();
-        }
         return {};
     }
 
@@ -197,9 +192,8 @@ private:
     void end(Result<void> how) {
         if (over_)
             return;
-        if (!how)
-            failure_ = how.error();
-        over_ = failure_.value_or(Error{error_names::failed, "The stream is over"});
+        over_ = how ? Error{error_names::failed, "The stream is over"} : how.error();
+        failed_ = !how;
         const auto alive = shared_from_this();
         auto on_end = std::exchange(on_end_, nullptr);
         forget();
@@ -220,8 +214,10 @@ private:
     std::string sender_;
     std::uint32_t held_ = 0; ///< chunks that are not released
     bool open_ = false;
-    std::optional<Error> over_;    ///< what who goes on sending is told
-    std::optional<Error> failure_; ///< the same, unless all is well
+    bool failed_ = false;       ///< it is over, but not complete
+    std::optional<Error> over_; ///< what who goes on sending is told
+    /// What that is if we are left, which must not fail for lack of memory.
+    Error gave_up_{error_names::failed, "The receiver gave up"};
 };
 
 } // namespace detail
@@ -253,8 +249,8 @@ void StreamChunk::release() noexcept {
     if (stream)
         stream->chunk_released();
     try {
-        if (stream && stream->failure())
-            responder->fail(*stream->failure());
+        if (const Error* failure = stream ? stream->failure() : nullptr)
+            responder->fail(*failure);
         else
             responder->send();
     } catch (const std::bad_alloc&) {
@@ -267,7 +263,9 @@ StreamReader::StreamReader(std::shared_ptr<detail::StreamReaderState> state) noe
 StreamReader::StreamReader(StreamReader&&) noexcept = default;
 
 StreamReader& StreamReader::operator=(StreamReader&& other) noexcept {
-    std::swap(state_, other.state_);
+    if (this != &other)
+        if (const auto replaced = std::exchange(state_, std::move(other.state_)))
+            replaced->leave();
     return *this;
 }
 
@@ -279,6 +277,9 @@ StreamReader::~StreamReader() {
 Result<StreamReader> StreamReader::create(Connection& connection, std::string_view path,
                                           ChunkHandler on_chunk, EndHandler on_end,
                                           const StreamReaderOptions& options) {
+    if (options.window == 0 || options.max_chunk == 0)
+        return Error{error_names::invalid_args,
+                     "A stream needs room for a chunk, and a chunk for a byte"};
     auto state = std::make_shared<detail::StreamReaderState>(connection, std::move(on_chunk),
                                                              std::move(on_end), options);
     if (auto served = state->serve(path); !served)

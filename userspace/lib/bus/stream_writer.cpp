@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <new>
 #include <string>
+#include <utility>
 
 namespace kdbus {
 namespace detail {
@@ -17,8 +19,8 @@ class StreamWriterState : public std::enable_shared_from_this<StreamWriterState>
 public:
     StreamWriterState(Connection& connection, std::string_view destination, std::string_view path,
                       const StreamWriterOptions& options)
-        : connection_(connection), destination_(destination), path_(path),
-          window_(std::max(options.window, 1U)), timeout_(options.timeout) {}
+        : connection_(connection), destination_(destination), path_(path), window_(options.window),
+          timeout_(options.timeout) {}
 
     Result<void> open() {
         return call("Open", {}, [this](const Result<Message>& reply) {
@@ -26,7 +28,9 @@ public:
             if (!limits)
                 return fail(limits.error());
             const auto& [window, max_chunk, files] = *limits;
-            window_ = std::clamp(window, 1U, window_);
+            if (window == 0)
+                return fail({error_names::invalid_args, "The receiver has no room for a chunk"});
+            window_ = std::min(window, window_);
             max_chunk_ = max_chunk;
             files_ = files;
             open_ = true;
@@ -97,6 +101,16 @@ public:
         if (!connection_.call_no_reply(method("Abort"), error.name, error.message))
             (void)connection_.call_no_reply(method("Abort"), error_names::failed, "");
         end(error);
+    }
+
+    /// Whoever opened the stream does not want to hear of it any more.
+    void leave() noexcept {
+        progress_.reset();
+        try {
+            abort({error_names::failed, "The sender gave up"});
+        } catch (const std::bad_alloc&) {
+            // Then the receiver learns of it when the connection ends.
+        }
     }
 
     void on_progress(std::move_only_function<void()> callback) {
@@ -224,19 +238,21 @@ StreamWriter::StreamWriter(std::shared_ptr<detail::StreamWriterState> state) noe
 StreamWriter::StreamWriter(StreamWriter&&) noexcept = default;
 
 StreamWriter& StreamWriter::operator=(StreamWriter&& other) noexcept {
-    std::swap(state_, other.state_);
+    if (this != &other)
+        if (const auto replaced = std::exchange(state_, std::move(other.state_)))
+            replaced->leave();
     return *this;
 }
 
 StreamWriter::~StreamWriter() {
-    if (!state_)
-        return;
-    state_->on_progress(nullptr);
-    state_->abort({error_names::failed, "The sender gave up"});
+    if (state_)
+        state_->leave();
 }
 
 Result<StreamWriter> StreamWriter::open(Connection& connection, std::string_view destination,
                                         std::string_view path, const StreamWriterOptions& options) {
+    if (options.window == 0)
+        return Error{error_names::invalid_args, "A stream needs room for a chunk"};
     auto state =
         std::make_shared<detail::StreamWriterState>(connection, destination, path, options);
     if (auto opened = state->open(); !opened)
