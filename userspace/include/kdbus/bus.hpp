@@ -44,7 +44,10 @@ struct ConnectionOptions {
     /// KDBUS_ATTACH_*: what others may learn about us.
     std::uint64_t metadata_shown = _KDBUS_ATTACH_ANY;
     /// Bytes of receive memory, a multiple of the page size; used as needed. It bounds the size of
-    /// what peers can send at once.
+    /// what peers can send at once, memory files excepted: a message with these has at most 128
+    /// MiB, and where they have holes it costs its sender nothing. They are mapped, and take memory
+    /// when they are read; but a body that its sender cut in pieces is copied when it is received,
+    /// into memory that is given back with the message.
     std::uint64_t pool_size = 16 * 1024 * 1024;
     /// Whether peers may pass descriptors to us. If not, over sockets nor can we to them.
     bool accept_fds = true;

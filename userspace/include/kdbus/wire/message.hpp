@@ -122,7 +122,8 @@ struct KernelHead {
 /// read; validate_body() does it at once). Sender and destination of the result are those of
 /// `head`. A body cut into several pieces, or one that begins at an address that is no multiple of
 /// 8, is gathered in `scratch` (cleared first), else the result points into the pieces; it lives as
-/// long as pieces, head's text and scratch stay.
+/// long as pieces, head's text and scratch stay. All pieces together, and so what is gathered, have
+/// at most max_message_size bytes; nothing is gathered of a message that is longer.
 [[nodiscard]] KDBUS_EXPORT Result<Message>
 parse_kdbus(std::span<const Piece> pieces, const KernelHead& head, Buffer& scratch) noexcept;
 
