@@ -601,9 +601,9 @@ bool ConnectionCore::expire_calls() {
 
 bool ConnectionCore::end_late() {
     const bool any = !ended_.empty() || !returned_.empty();
-    while (!ended_.empty())
+    while (!ended_.empty() && !stopping())
         ended_.extract(ended_.begin()).mapped()->ended();
-    while (!returned_.empty())
+    while (!returned_.empty() && !stopping())
         returned_.extract(returned_.begin()).mapped()->finish();
     return any;
 }
