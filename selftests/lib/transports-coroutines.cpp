@@ -74,10 +74,12 @@ Task<> keep_waiting(Connection& bus, std::optional<std::string>& error, std::sto
     error = (co_await bus.co_call(keep)).error().name;
 }
 
-void add_coroutines(kdbus::Interface& interface, Connection*& own, int& running) {
-    interface.method("Slow", [&](std::string_view text) -> Task<std::string> {
+/// "Slow" is done when @p done is requested; it and "Forever" are counted while they run.
+void add_coroutines(kdbus::Interface& interface, Connection*& own, int& running,
+                    const std::stop_token& done) {
+    interface.method("Slow", [&, done](std::string_view text) -> Task<std::string> {
         ++running;
-        (co_await own->co_sleep(5ms)).value();
+        (void)co_await own->co_sleep(1h, done);
         --running;
         co_return std::string(text) + " in time";
     });
@@ -101,6 +103,7 @@ void add_coroutines(kdbus::Interface& interface, Connection*& own, int& running)
         co_return 0;
     });
     interface.method("Forever", [&](const std::string&) -> Task<std::string> {
+        ++running;
         (co_await own->co_sleep(1h)).value();
         co_return "";
     });
@@ -285,9 +288,11 @@ TEMPLATE_TEST_CASE("a blocking call is stopped by another thread", "[coroutines]
 
 TEMPLATE_TEST_CASE("methods are coroutines", "[coroutines]", ALL_BUSES) {
     int running = 0;
+    std::stop_source done;
     Connection* own = nullptr;
-    Pair<TestType> pair(
-        [&](kdbus::Interface& interface) { add_coroutines(interface, own, running); });
+    Pair<TestType> pair([&](kdbus::Interface& interface) {
+        add_coroutines(interface, own, running, done.get_token());
+    });
     own = &*pair.service;
     std::vector<std::string> answers;
     const auto remember = [&](kdbus::Result<kdbus::Message> reply) {
@@ -307,6 +312,8 @@ TEMPLATE_TEST_CASE("methods are coroutines", "[coroutines]", ALL_BUSES) {
         call("Slow", "first");
         call("Slow", "second");
         CHECK(pair.until([&] { return running == 2; }));
+        CHECK(answers.empty());
+        done.request_stop();
         CHECK(pair.until([&] { return answers.size() == 2; }));
         CHECK(answers == std::vector<std::string>{"first in time", "second in time"});
         CHECK(running == 0);
@@ -329,7 +336,7 @@ TEMPLATE_TEST_CASE("methods are coroutines", "[coroutines]", ALL_BUSES) {
     SECTION("that end with their connection") {
         call("Slow", "x");
         call("Forever", "y");
-        CHECK(pair.until([&] { return running == 1; }));
+        CHECK(pair.until([&] { return running == 2; }));
         pair.service.reset();
         CHECK(pair.until([&] { return answers.size() == 2; }));
         CHECK(answers.front().starts_with(error_names::no_reply));
