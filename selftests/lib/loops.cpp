@@ -179,11 +179,13 @@ TEMPLATE_TEST_CASE("loops: deadlines pass", "[loops]", LOOPS_AND_BUSES) {
     auto fast = world.client->call_async(never, end_as("fast")).value();
     never.timeout = 200ms;
     auto forgotten = world.client->call_async(never, end_as("forgotten")).value();
+    // Each deadline counts from its call.
+    const bool calls_were_slow = std::chrono::steady_clock::now() - began >= 200ms;
     forgotten.reset();
     REQUIRE(world.run_until([&] { return ends.size() == 2; }));
-    const auto took = std::chrono::steady_clock::now() - began;
-    CHECK(took >= 300ms);
-    CHECK(took < 5s);
+    CHECK(std::chrono::steady_clock::now() - began >= 300ms);
+    if (calls_were_slow)
+        std::sort(ends.begin(), ends.end());
     CHECK(ends == std::vector<std::string>{std::string("fast ") + error_names::no_reply,
                                            std::string("slow ") + error_names::no_reply});
     CHECK(world.ask(world.method("Greet"), "x") == "Hello, x");
@@ -235,7 +237,7 @@ TEMPLATE_TEST_CASE("loops: a blocking call leaves what came meanwhile to the loo
         REQUIRE(world.server->list_names());
         REQUIRE(world.client->list_names());
         CHECK(got == 0);
-        CHECK(world.run_until([&] { return got == 7; }, 5s));
+        CHECK(world.run_until([&] { return got == 7; }));
     } else {
         CHECK(world.ask(world.method("Greet"), "peer") == "Hello, peer");
     }
@@ -380,7 +382,7 @@ TEMPLATE_TEST_CASE("loops: exceptions of handlers", "[loops]", LOOPS_AND_BUSES) 
                                     })
                         .value();
         REQUIRE(world.server->emit(tick, 1));
-        CHECK_THROWS_AS(world.run_until([] { return false; }, 5s), std::domain_error);
+        CHECK_THROWS_AS(world.run_until([] { return false; }), std::domain_error);
         CHECK(world.ask(world.method("Greet"), "x") == "Hello, x");
     }
 }

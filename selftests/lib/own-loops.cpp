@@ -49,23 +49,29 @@ TEMPLATE_TEST_CASE("own loops: timers run in time and order", "[loops]", LOOPS) 
     auto loop = TestType::create().value();
     const auto began = std::chrono::steady_clock::now();
     std::string order;
-    auto third = loop.call_after(60ms, [&] {
+    typename TestType::Handle last;
+    auto third = loop.call_at(began + 60ms, [&] {
         order += '3';
         CHECK(std::chrono::steady_clock::now() - began >= 60ms);
-        loop.stop();
+        last = loop.call_after(20ms, [&] {
+            order += '4';
+            CHECK(std::chrono::steady_clock::now() - began >= 80ms);
+            loop.stop();
+        });
     });
     auto first = loop.call_at(began, [&] { order += '1'; });
     typename TestType::Handle second;
-    second = loop.call_after(20ms, [&] {
+    second = loop.call_at(began + 20ms, [&] {
         order += '2';
-        second = loop.call_after(10ms, [&] { order += '+'; }); // replaces what runs just now
+        second = loop.call_at(began + 20ms, [&] { order += '+'; }); // replaces what runs just now
     });
     {
         auto never = loop.call_after(1ms, [&] { order += '!'; });
     }
-    loop.call_after(5ms, [&] { order += 'd'; }).detach();
+    loop.call_at(began + 5ms, [&] { order += 'd'; }).detach();
     REQUIRE(loop.run());
-    CHECK(order == "1d2+3");
+    // Where all of them are due at once, what one of them adds comes next time.
+    CHECK((order == "1d2+34" || order == "1d23+4"));
 }
 
 TEMPLATE_TEST_CASE("own loops: a timer that is always due starves nobody", "[loops]", LOOPS) {
@@ -101,9 +107,10 @@ TEMPLATE_TEST_CASE("own loops: descriptors are level-triggered", "[loops]", LOOP
                      .value();
     CHECK_FALSE(loop.step(10ms).value());
     pipe.put(3);
-    while (loop.step(10ms).value()) {
+    while (calls < 3 && loop.step(30s).value()) {
     }
     CHECK(calls == 3);
+    CHECK_FALSE(loop.step(10ms).value());
     watch.reset();
     pipe.put();
     CHECK_FALSE(loop.step(10ms).value());
@@ -118,7 +125,7 @@ TEMPLATE_TEST_CASE("own loops: descriptors are level-triggered", "[loops]", LOOP
                        })
                 .value();
     pipe.writer.reset();
-    CHECK(loop.step(1s).value());
+    CHECK(loop.step(30s).value());
     CHECK((seen & POLLHUP) != 0);
     CHECK_FALSE(loop.step(10ms).value());
 }
@@ -130,12 +137,12 @@ TEMPLATE_TEST_CASE("own loops: a removed watch holds no file open", "[loops]", L
     Pipe pipe;
     auto watch = loop.watch(pipe.writer.get(), POLLOUT | POLLIN, [](short) {}).value();
     auto idle = loop.watch(pipe.reader.get(), POLLIN, [](short) {}).value();
-    CHECK(loop.step(10ms).value()); // it is writable
+    CHECK(loop.step(30s).value()); // it is writable
     watch.reset();
     idle.reset();
     pipe.writer.reset();
     char byte = 0;
-    const auto end = std::chrono::steady_clock::now() + 5s;
+    const auto end = std::chrono::steady_clock::now() + 30s;
     ssize_t got = -1;
     while ((got = read(pipe.reader.get(), &byte, 1)) < 0 && std::chrono::steady_clock::now() < end)
         std::this_thread::sleep_for(1ms);
@@ -170,7 +177,7 @@ TEMPLATE_TEST_CASE("own loops: many descriptors at once", "[loops]", LOOPS) {
                               .value());
         pipe.put();
     }
-    while (loop.step(10ms).value()) {
+    while (calls < pipes.size() && loop.step(30s).value()) {
     }
     CHECK(calls == pipes.size());
 }
@@ -273,7 +280,7 @@ TEMPLATE_TEST_CASE("own loops: exceptions lose nothing", "[loops]", LOOPS) {
             order += 'p';
             throw std::domain_error("post");
         });
-    const auto end = std::chrono::steady_clock::now() + 5s;
+    const auto end = std::chrono::steady_clock::now() + 30s;
     int thrown = 0;
     while (thrown < 5 && std::chrono::steady_clock::now() < end)
         try {

@@ -223,7 +223,7 @@ TEST_CASE("hostile: everything arrives at once") {
                          static_cast<std::uint32_t>(i));
     std::thread writer([&] { it.write(all); });
     while (it.heard.size() < 1000)
-        it.ours->wait(5s).value();
+        it.ours->wait(30s).value();
     writer.join();
     for (std::size_t i = 0; i < 1000; ++i)
         CHECK(it.heard[i].size() == (i + 1) % 97);
@@ -604,7 +604,7 @@ TEST_CASE("hostile: a flood while a call waits for its answer") {
         const auto start = std::chrono::steady_clock::now();
         CHECK(it.ours->call({.path = path, .member = "X", .timeout = 100ms}).error().name ==
               error_names::no_reply);
-        CHECK(std::chrono::steady_clock::now() - start < 5s);
+        CHECK(std::chrono::steady_clock::now() - start < 30s);
         stop = true;
         it.ours.reset();
         flood.join();

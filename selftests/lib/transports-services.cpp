@@ -699,18 +699,25 @@ TEST_CASE("a message of another process than the one that connected is told apar
     // Who hides who opened it is not trusted.
     CHECK(changed.at("secretive").error().name == error_names::failed);
     if (geteuid() == 0) {
+        std::array<int, 2> ends{};
+        REQUIRE(pipe(ends.data()) == 0);
         const pid_t changing = fork();
         if (changing == 0) {
+            close(ends[1]);
             auto own = bus.connect();
             (void)!setresgid(65534, 65534, 65534);
             (void)!setresuid(65534, 65534, 65534);
             (void)own.emit(tick, "dropped");
-            usleep(300'000); // whoever has gone cannot be asked about
+            char end = 0;
+            (void)!read(ends[0], &end, 1); // whoever has gone cannot be asked about
             _exit(0);
         }
-        REQUIRE(process_until(receiver, [&] { return changed.size() == 4; }));
-        CHECK(changed.at("dropped").value());
+        close(ends[0]);
+        const bool told = process_until(receiver, [&] { return changed.size() == 4; });
+        close(ends[1]);
         waitpid(changing, nullptr, 0);
+        REQUIRE(told);
+        CHECK(changed.at("dropped").value());
     }
 }
 #endif

@@ -135,7 +135,7 @@ TEMPLATE_TEST_CASE("descriptors are values", "[transports]", ALL_BUSES) {
         CHECK(outcome(client.call(method("Write"), reader, "x")) == "(x)"); // all is well
     }
     // The bus closes its end a little later.
-    for (int i = 0; i < 100 && open_descriptors() > descriptors; ++i)
+    for (int i = 0; i < 3000 && open_descriptors() > descriptors; ++i)
         std::this_thread::sleep_for(10ms);
     CHECK(open_descriptors() <= descriptors);
 }

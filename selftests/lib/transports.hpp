@@ -36,10 +36,10 @@ inline kdbus::Method method(std::string_view member, std::string_view interface 
     return {service_name, path, interface, member};
 }
 
-/// Processes until something is so, or for ten seconds.
+/// Processes until something is so, or for half a minute.
 template <class Condition>
 bool process_until(kdbus::Connection& connection, Condition condition) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     while (!condition() && std::chrono::steady_clock::now() < end)
         connection.wait(std::chrono::milliseconds(100)).value();
     return condition();
