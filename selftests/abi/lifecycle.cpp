@@ -79,7 +79,7 @@ TEST_CASE("design: a sender whose memory faults slowly stops nobody") {
         const u64 id = s.receiver.id();
         auto sending = s.start(s.message());
         auto closing = std::async(std::launch::async, [&] { s.receiver.close(); });
-        CHECK(closing.wait_for(std::chrono::seconds(10)) == std::future_status::ready);
+        CHECK(closing.wait_for(std::chrono::seconds(60)) == std::future_status::ready);
         CHECK(s.fast.info(id).error == ENXIO);
         s.memory.fill('x');
         CHECK(sending.get() == ECONNRESET);
@@ -87,7 +87,7 @@ TEST_CASE("design: a sender whose memory faults slowly stops nobody") {
     SECTION("the bus dies meanwhile") {
         auto sending = s.start(s.message());
         auto closing = std::async(std::launch::async, [&] { s.bus.close(); });
-        CHECK(closing.wait_for(std::chrono::seconds(10)) == std::future_status::ready);
+        CHECK(closing.wait_for(std::chrono::seconds(60)) == std::future_status::ready);
         s.memory.fill('x');
         CHECK(sending.get() == ECONNRESET);
         CHECK(s.receiver.events() == (POLLERR | POLLHUP));
@@ -280,7 +280,7 @@ TEST_CASE("lifecycle: clients are killed at random moments while others talk") {
     std::vector<Child> clients;
     const u64 end = in_ms(6000);
     unsigned born = 0;
-    while (now_ns() < end) {
+    while (now_ns() < end || born < 10) {
         if (clients.size() < 5) {
             clients.emplace_back([&, seed = ++born] { return client(seed); });
             continue;

@@ -38,7 +38,7 @@ inline Counters leftovers(const Counters& limits) {
             if (count > (limit == limits.end() ? 0 : limit->second))
                 left[name] = count;
         }
-        if (left.empty() || i == 100)
+        if (left.empty() || i == 600)
             return left;
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }

