@@ -191,7 +191,7 @@ class Timeout(Exception):
 class Client:
     """One connection; says Hello unless told otherwise."""
 
-    def __init__(self, path, fds=True, hello=True, auth=True, timeout=10):
+    def __init__(self, path, fds=True, hello=True, auth=True, timeout=30):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(PATIENCE * timeout)
         if path.startswith('@'):
@@ -304,15 +304,6 @@ class Client:
         return self.send(Message(SIGNAL, 0, flags, sig, args, fds, path=path, interface=iface,
                                  member=member, destination=dest))
 
-    def all(self, quiet=0.2):
-        """Everything that arrives until it is quiet."""
-        messages, self.queue = self.queue, []
-        try:
-            while True:
-                messages.append(self.receive_new(quiet))
-        except (Timeout, Closed):
-            return messages
-
     def settled(self):
         """Everything that the bus had for us before it answers one more call."""
         try:
@@ -327,7 +318,7 @@ class Client:
         messages, self.queue = self.queue, []
         return messages
 
-    def closed(self, timeout=5):
+    def closed(self, timeout=30):
         """Whether the server hangs up."""
         try:
             while True:

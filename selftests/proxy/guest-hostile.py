@@ -22,7 +22,7 @@ class Watched:
 
     def __init__(self, *options):
         self.bus = harness.bus_proxy(*options)
-        self.a, self.b = self.bus.client(timeout=20), self.bus.client(timeout=20)
+        self.a, self.b = self.bus.client(timeout=60), self.bus.client(timeout=60)
         self.works()
         self.fds = self.bus.fds()
         self.memory = self.bus.memory()
@@ -45,9 +45,7 @@ class Watched:
         names = self.a.call('ListNames').args[0]
         assert len(names) == 3, names
         # And it rests when nobody wants anything.
-        before = self.bus.processor_seconds()
-        time.sleep(0.5)
-        assert self.bus.processor_seconds() - before < 0.2, 'busy'
+        self.bus.comes_to_rest()
 
     def __enter__(self):
         return self
@@ -61,7 +59,7 @@ class Watched:
 
 def raw(bus, data=b'', fds=()):
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(10 * PATIENCE)
+    s.settimeout(30 * PATIENCE)
     s.connect(bus.socket)
     if fds:
         s.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', fds))])
@@ -259,21 +257,24 @@ def call_without_reading(w):
     call = Message(CALL, 7, 0, path='/', interface='org.freedesktop.DBus.Introspectable',
                    member='Introspect', destination=DRIVER).encode()
     s = raw(w.bus, AUTH + HELLO)
-    s.settimeout(2 * PATIENCE)
-    sent = 0
-    try:
-        while sent < 60 << 20:
-            sent += s.send(call * 200)
-    except socket.timeout:
-        pass
-    assert sent < 30 << 20, 'never stopped'
+    s.settimeout(0.5)
+    sent, stopped = 0, False
+    while not stopped:
+        before = sent
+        try:
+            while sent < 60 << 20:
+                sent += s.send(call * 200)
+        except socket.timeout:
+            pass
+        assert sent < 30 << 20, 'never stopped'
+        # It may just have been slow.
+        w.bus.comes_to_rest()
+        stopped = sent == before
     w.works()
     assert w.bus.memory() - w.memory < 40 << 20, w.bus.memory() - w.memory
-    before = w.bus.processor_seconds()
-    time.sleep(0.5)
-    assert w.bus.processor_seconds() - before < 0.2, 'busy'
+    w.bus.comes_to_rest()
     # It goes on when the client reads, and no answer is missing.
-    s.settimeout(10 * PATIENCE)
+    s.settimeout(30 * PATIENCE)
     received = bytearray()
     calls = sent // len(call)
     while received.count(b'</node>\n\0') < calls:
@@ -334,20 +335,25 @@ def other_users_flood():
         pid = os.fork()
         if pid == 0:
             os.setuid(65534)
-            kept = []
-            for _ in range(200):
-                kept.append(raw(w.bus))
-            time.sleep(0.5)
-            alive = 0
-            for s in kept:
+            kept = [raw(w.bus) for _ in range(200)]
+
+            def alive(s):
                 s.setblocking(False)
                 try:
-                    alive += len(s.recv(1)) > 0
+                    return len(s.recv(1)) > 0
                 except BlockingIOError:
-                    alive += 1
+                    return True
                 except ConnectionError:
-                    pass
-            os.write(ready[1], b'%d' % alive)
+                    return False
+
+            def count():
+                return sum(map(alive, kept))
+            # It may need a while for those that are too many.
+            deadline = time.monotonic() + 20
+            while count() > 64 and time.monotonic() < deadline:
+                time.sleep(0.1)
+            time.sleep(0.5)
+            os.write(ready[1], b'%d' % count())
             os.read(done[0], 1)
             os._exit(0)
         assert int(os.read(ready[0], 10)) == 64
@@ -369,9 +375,7 @@ def out_of_descriptors():
         kept = [raw(w.bus) for _ in range(20)]
         time.sleep(0.3)
         w.works()
-        before = w.bus.processor_seconds()
-        time.sleep(0.5)
-        assert w.bus.processor_seconds() - before < 0.2, 'busy'
+        w.bus.comes_to_rest()
         resource.prlimit(w.bus.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
         for s in kept:
             s.close()

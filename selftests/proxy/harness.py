@@ -21,7 +21,7 @@ _owner = os.getpid()
 atexit.register(lambda: os.getpid() == _owner and shutil.rmtree(_directory, True))
 
 
-def wait_for(condition, what, timeout=10):
+def wait_for(condition, what, timeout=60):
     deadline = time.monotonic() + dbus1.PATIENCE * timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -49,14 +49,14 @@ class Daemon:
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(dbus1.PATIENCE * 20)
+        status = self.process.wait(dbus1.PATIENCE * 60)
         self.process.stdout.close()
         return status
 
     def client(self, **options):
         return dbus1.Client(self.socket, **options)
 
-    def run(self, *command, timeout=30, **options):
+    def run(self, *command, timeout=120, **options):
         """A program that uses this bus: its status and all it says."""
         done = subprocess.run(command, env=self.environment, timeout=dbus1.PATIENCE * timeout,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -79,6 +79,14 @@ class Daemon:
     def processor_seconds(self):
         fields = open('/proc/%d/stat' % self.process.pid).read().rsplit(')', 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+    def comes_to_rest(self):
+        """Waits until it hardly does anything any more."""
+        def rests():
+            before = self.processor_seconds()
+            time.sleep(0.5)
+            return self.processor_seconds() - before < 0.2
+        wait_for(rests, 'busy')
 
 
 def bus_proxy(*options, bus=None, socket=None, **popen):
