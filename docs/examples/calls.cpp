@@ -33,7 +33,7 @@ int main() try {
 
     // Not for ever.
     auto method = calculator("WaitForNews");
-    method.timeout = 100ms;
+    method.timeout = 1s;
     if (auto reply = bus.call(method); !reply)
         std::cout << reply.error().name << '\n';
 

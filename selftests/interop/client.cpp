@@ -148,7 +148,7 @@ private:
 
     template <class Condition>
     void process_until(Condition condition) {
-        const auto end = std::chrono::steady_clock::now() + 10s;
+        const auto end = std::chrono::steady_clock::now() + 60s;
         while (!condition() && std::chrono::steady_clock::now() < end)
             bus_.wait(100ms).value();
     }

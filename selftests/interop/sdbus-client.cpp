@@ -140,7 +140,7 @@ int main(int argc, char** argv) try {
     proxy->setProperty("Value").onInterface(interface).toValue(old + 1);
     EXPECT(proxy->getProperty("Value").onInterface(interface).get<std::int32_t>() == old + 1);
     std::unique_lock lock(mutex);
-    EXPECT(changed.wait_for(lock, std::chrono::seconds(10),
+    EXPECT(changed.wait_for(lock, std::chrono::seconds(60),
                             [&] { return heard.size() == 2 && announced == old + 1; }));
     EXPECT(heard[0] == std::tuple("hello", 5u) && heard[1] == std::tuple("", 0u));
     std::puts("all well");
