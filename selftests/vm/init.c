@@ -181,12 +181,12 @@ static void nap(void)
 	nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);
 }
 
-/* Devices appear a moment after their drivers: wait for them, at most ten seconds. */
+/* Devices appear a moment after their drivers: wait for them, at most a minute. */
 static int open_device(const char *path, int flags)
 {
 	int fd;
 
-	for (int tries = 0; tries < 500; tries++) {
+	for (int tries = 0; tries < 3000; tries++) {
 		fd = open(path, flags | O_CLOEXEC);
 		if (fd >= 0)
 			return fd;
@@ -203,7 +203,7 @@ static int open_port(const char *name)
 	char path[400], *found;
 	DIR *directory;
 
-	for (int tries = 0; tries < 500; tries++) {
+	for (int tries = 0; tries < 3000; tries++) {
 		directory = opendir("/sys/class/virtio-ports");
 		while (directory && (entry = readdir(directory))) {
 			snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name",
