@@ -22,6 +22,8 @@ namespace {
 constexpr const char* path = "/org/example/Test";
 constexpr const char* interface_name = "org.example.Test";
 constexpr const char* service_name = "org.example.Service";
+/// What large messages take on a slow machine.
+constexpr auto patience = 10min;
 
 /// What an exception says, so that a failed test tells.
 kdbus::Connection connect(const abi::Bus& bus, const kdbus::ConnectionOptions& options = {}) {
@@ -65,7 +67,7 @@ private:
 };
 
 kdbus::Method method(std::string_view member) {
-    return {service_name, path, interface_name, member};
+    return {service_name, path, interface_name, member, patience};
 }
 
 /// Processes until something is so, or for half a minute.

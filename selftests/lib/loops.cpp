@@ -42,6 +42,8 @@ namespace {
 
 constexpr const char* path = "/org/example/Test";
 constexpr const char* interface_name = "org.example.Test";
+/// What large messages take on a slow machine.
+constexpr auto patience = 2min;
 const kdbus::Signal tick{path, interface_name, "Tick"};
 
 /// Allocations that succeed in this thread before one fails; below 0: all do.
@@ -90,11 +92,11 @@ struct World {
     }
 
     [[nodiscard]] kdbus::Method method(std::string_view member) const {
-        return {server->unique_name(), path, interface_name, member};
+        return {server->unique_name(), path, interface_name, member, patience};
     }
 
     template <class Condition>
-    bool run_until(Condition condition, std::chrono::milliseconds limit = 20s) {
+    bool run_until(Condition condition, std::chrono::milliseconds limit = patience) {
         const auto end = std::chrono::steady_clock::now() + limit;
         while (!condition() && std::chrono::steady_clock::now() < end)
             loop.once(100ms);

@@ -30,10 +30,12 @@
 inline constexpr const char* path = "/org/example/Test";
 inline constexpr const char* interface_name = "org.example.Test";
 inline constexpr const char* service_name = "org.example.Service";
+/// What large messages take on a slow machine.
+inline constexpr auto patience = std::chrono::minutes(10);
 inline constexpr const char* properties = "org.freedesktop.DBus.Properties";
 
 inline kdbus::Method method(std::string_view member, std::string_view interface = interface_name) {
-    return {service_name, path, interface, member};
+    return {service_name, path, interface, member, patience};
 }
 
 /// Processes until something is so, or for half a minute.
