@@ -102,10 +102,10 @@ struct Pair {
         if constexpr (Bus::is_bus)
             service->request_name(service_name).value();
     }
-    /// Processes both until something is so, or for ten seconds.
+    /// Processes both until something is so, or for half a minute.
     template <class Condition>
     bool until(Condition condition) {
-        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
         while (!condition() && std::chrono::steady_clock::now() < end) {
             if (service)
                 service->wait(std::chrono::milliseconds(1)).value();
