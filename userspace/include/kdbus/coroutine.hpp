@@ -76,6 +76,7 @@ protected:
     template <class Call>
     friend class detail::CallAwaiter;
 
+    /// Who awaits it.
     [[nodiscard]] detail::Waiter& waiter() noexcept { return waiter_; }
     /// The answer, which must be there.
     Result<Message> result() { return *std::move(answer_); }
