@@ -15,9 +15,12 @@ std::uint64_t kernel_flags(const wire::Message& message) {
            (message.type == wire::MessageType::signal ? KDBUS_MSG_SIGNAL : 0);
 }
 
-void check_copy(const wire::Message& message) {
+void check_copy(wire::Message message) {
     if (!wire::validate_body(message.format, message.signature, message.body))
         return; // parse_kdbus() leaves that to who reads it
+    // Of types yet unknown there may be some that are answered; of those that we send, none.
+    if (message.type != wire::MessageType::method_call)
+        message.flags |= wire::no_reply_expected;
     wire::Buffer head, tail, scratch;
     REQUIRE(wire::serialise_kdbus(message, head, tail));
     const wire::Piece pieces[] = {{head.data(), head.size()}, {tail.data(), tail.size()}};
