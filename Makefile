@@ -86,7 +86,8 @@ user-space: build-packages
 		cmake --build build -j$(jobs)'
 
 sanitized-user-space: test-packages
-	@$(locked) '$(configure) -B build/sanitize -DKDBUS_SANITIZE=ON >/dev/null && \
+	@$(locked) '$(configure) -B build/sanitize -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O1 -g1" \
+		-DKDBUS_SANITIZE=ON >/dev/null && \
 		cmake --build build/sanitize -j$(jobs) --target $$($(vm)/test --host-programs)'
 
 module: build-packages
