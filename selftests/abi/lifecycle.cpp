@@ -17,9 +17,10 @@ struct SlowSend {
     SlowPage memory;
 
     std::future<int> start(Message m, u64 flags = 0) {
-        auto sending = std::async(std::launch::async, [this, flags, message = std::move(m)]() mutable {
-            return slow.send(message, flags);
-        });
+        auto sending =
+            std::async(std::launch::async, [this, flags, message = std::move(m)]() mutable {
+                return slow.send(message, flags);
+            });
         REQUIRE(memory.wanted());
         return sending;
     }
