@@ -56,6 +56,14 @@ Task<> wait_and_throw(Event& event) {
     co_await event;
     throw std::runtime_error("late");
 }
+Task<> wait_and_destroy_slot(Event& event, kdbus::Slot& own, bool& gone, bool& passed) {
+    const Guard guard{&gone};
+    co_await event;
+    own.reset();
+    passed = !gone;
+    co_await event;
+    passed = false;
+}
 Task<> wait_and_sleep(Event& event, Connection& bus, bool& gone) {
     const Guard guard{&gone};
     co_await event;
@@ -137,7 +145,8 @@ TEMPLATE_TEST_CASE("a coroutine outlives the stream that it awaits", "[lifetimes
         CHECK(pair.until([&] { return seen.size() == 1; }));
         stream.reset();
         CHECK(seen.size() == 1);
-        CHECK(pair.client->timeout() <= std::chrono::steady_clock::now());
+        REQUIRE(pair.client->timeout());
+        CHECK(*pair.client->timeout() <= std::chrono::steady_clock::now());
         CHECK(pair.client->process().value());
         CHECK(seen == std::vector<std::string>{"a", "end"});
     }
@@ -149,6 +158,25 @@ TEMPLATE_TEST_CASE("a coroutine outlives the stream that it awaits", "[lifetimes
     }
 }
 
+TEMPLATE_TEST_CASE("the end of a connection ends streams that coroutines then destroy",
+                   "[lifetimes]", PeerPair) {
+    TestType bus;
+    std::optional<Connection> service = bus.connect();
+    Connection client = bus.connect();
+    std::optional stream(client.signals<std::string>("type='signal'").value());
+    std::vector<std::string> seen;
+    const auto reader = client.spawn(note_texts(*stream, seen));
+    const auto other = client.spawn([](Connection& own, std::optional<Texts>& texts) -> Task<> {
+        (void)co_await own.co_sleep(1h);
+        texts.reset();
+    }(client, stream));
+    service.reset();
+    while (client.wait(1s))
+        continue;
+    CHECK(seen == std::vector<std::string>{"end"});
+    CHECK_FALSE(client.timeout());
+}
+
 TEMPLATE_TEST_CASE("a task may wait for anything", "[lifetimes]", ALL_BUSES) {
     TestType bus;
     Connection first = bus.connect();
@@ -157,9 +185,31 @@ TEMPLATE_TEST_CASE("a task may wait for anything", "[lifetimes]", ALL_BUSES) {
     bool gone = false;
 
     SECTION("and ends in process() when it is resumed elsewhere") {
+        int changes = 0;
         const auto task = client->spawn(wait_and_end(event, gone));
+        client->process().value();
+        const auto deadline = client->timeout(); // of the introduction to a peer, if any
+        CHECK((!deadline || *deadline > std::chrono::steady_clock::now()));
+        client->on_change([&] { ++changes; });
         event.happen();
-        CHECK(client->timeout() <= std::chrono::steady_clock::now());
+        CHECK(changes == 1);
+        REQUIRE(client->timeout());
+        CHECK(*client->timeout() <= std::chrono::steady_clock::now());
+        CHECK(client->process().value());
+        CHECK(gone);
+    }
+    SECTION("and if it is given up there, by itself even") {
+        auto task = client->spawn(wait_and_end(event, gone));
+        task.reset();
+        CHECK(!gone); // as far as one can know, it runs
+        CHECK(client->process().value());
+        CHECK(gone);
+        gone = false;
+        kdbus::Slot own;
+        bool passed = false;
+        own = client->spawn(wait_and_destroy_slot(event, own, gone, passed));
+        event.happen();
+        CHECK(passed);
         CHECK(client->process().value());
         CHECK(gone);
     }
@@ -201,6 +251,7 @@ TEMPLATE_TEST_CASE("a method that waits ends with its object", "[lifetimes]", AL
     kdbus::Slot* object = nullptr;
     int started = 0;
     bool gone = false;
+    Event event;
     Pair<TestType> pair([&](kdbus::Interface& interface) {
         interface.method("Wait", [&]() -> Task<std::string> {
             const Guard guard{&gone};
@@ -210,6 +261,14 @@ TEMPLATE_TEST_CASE("a method that waits ends with its object", "[lifetimes]", AL
         });
         interface.method("Close", [&]() -> Task<std::string> {
             object->reset();
+            co_return "closed";
+        });
+        interface.method("CloseLate", [&]() -> Task<std::string> {
+            const Guard guard{&gone};
+            ++started;
+            (void)co_await wait_for(event);
+            object->reset();
+            started += gone ? 0 : 1;
             co_return "closed";
         });
         interface.method("CloseAndWait", [&]() -> Task<std::string> {
@@ -251,6 +310,15 @@ TEMPLATE_TEST_CASE("a method that waits ends with its object", "[lifetimes]", AL
         call("Close");
         CHECK(pair.until([&] { return answers.size() == 2; }));
         CHECK(answers.back() == error_names::unknown_object);
+    }
+    SECTION("even where something else resumes it") {
+        call("CloseLate");
+        CHECK(pair.until([&] { return started == 1; }));
+        event.happen();
+        CHECK(started == 2);
+        CHECK(pair.until([&] { return answers.size() == 1; }));
+        CHECK(answers.front() == "closed");
+        CHECK(gone);
     }
     SECTION("and then where it waits next") {
         call("CloseAndWait");

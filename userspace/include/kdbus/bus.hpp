@@ -225,13 +225,15 @@ public:
     /// Runs a task: now until it waits for the first time, then from within process(), until it
     /// ends, the slot is destroyed, or the connection ends to be. What the task throws leaves
     /// spawn() or process(), also where something else than the connection resumed it. What it owns
-    /// is destroyed with it; a task that destroys its own slot ends where it waits next, but must
-    /// not do so where something else resumed it.
+    /// is destroyed with it; a task that destroys its own slot ends where it waits next. One that
+    /// waits for something else than the connection, or runs because of that, ends in the next
+    /// process() after its slot was destroyed, and must not destroy the connection.
     [[nodiscard]] Slot spawn(Task<void> task);
 
     /// Runs a task as run() does, until it ends, and returns its result: Result<T>, for a T that is
     /// a Result that itself. Other things are processed meanwhile. Throws what the task throws.
-    /// Fails, and ends the task, if the connection ends and the task goes on waiting.
+    /// Fails, and ends the task, as wait() does: if the connection ends and the task goes on
+    /// waiting, above all.
     template <class T>
     detail::TaskResult<T> run(Task<T> task) {
         std::optional<detail::TaskResult<T>> result;

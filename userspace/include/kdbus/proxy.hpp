@@ -80,7 +80,6 @@ struct InVariant {
 /// The results in a reply.
 template <class... Out>
 Outputs<Out...> outputs(const Result<Message>& reply) {
-    static_assert(!(is_view<Out> || ...), "points into the reply, which is gone");
     if (!reply)
         return reply.error();
     auto values = reply->template get_tuple<Out...>();
@@ -92,6 +91,13 @@ Outputs<Out...> outputs(const Result<Message>& reply) {
         return std::get<0>(*std::move(values));
     else
         return *std::move(values);
+}
+
+/// The same of a reply that is gone afterwards.
+template <class... Out>
+Outputs<Out...> kept_outputs(const Result<Message>& reply) {
+    static_assert(!(is_view<Out> || ...), "points into the reply, which is gone");
+    return outputs<Out...>(reply);
 }
 
 } // namespace detail
@@ -163,7 +169,7 @@ protected:
     /// Calls a method that has results @p Out, and waits.
     template <class... Out, class... In>
     detail::Outputs<Out...> call(std::string_view member, const In&... in) {
-        return detail::outputs<Out...>(connection_->call(method(interface_, member), in...));
+        return detail::kept_outputs<Out...>(connection_->call(method(interface_, member), in...));
     }
 
     /// Same; @p callback takes the Result.
@@ -179,7 +185,7 @@ protected:
     template <class... Out, class... In>
     ProxyCall<typename detail::Outputs<Out...>::value_type> co_call(std::string_view member,
                                                                     const In&... in) {
-        return {detail::outputs<Out...>, [&](auto callback) {
+        return {detail::kept_outputs<Out...>, [&](auto callback) {
                     return connection_->call_async(method(interface_, member), std::move(callback),
                                                    in...);
                 }};
@@ -194,6 +200,7 @@ protected:
     /// Asks for a property.
     template <class T>
     Result<T> get_property(std::string_view name) {
+        static_assert(!detail::is_view<T>, "points into the reply, which is gone");
         return property_value<T>(
             connection_->call(method(properties_interface, "Get"), interface_, name));
     }
@@ -214,6 +221,7 @@ protected:
     /// Same, to be awaited.
     template <class T>
     ProxyCall<T> co_get_property(std::string_view name) {
+        static_assert(!detail::is_view<T>, "points into the reply, which is gone");
         return {property_value<T>, [&](auto callback) {
                     return connection_->call_async(method(properties_interface, "Get"),
                                                    std::move(callback), interface_, name);
@@ -288,7 +296,6 @@ private:
 
     template <class T>
     static Result<T> property_value(const Result<Message>& reply) {
-        static_assert(!detail::is_view<T>, "points into the reply, which is gone");
         if (!reply)
             return reply.error();
         auto value = reply->template get<std::variant<T>>();

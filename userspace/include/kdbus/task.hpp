@@ -21,8 +21,7 @@ class Task;
 
 namespace detail {
 
-/// A coroutine that a connection runs, with everything it awaits. If it is given up while the
-/// connection runs it, by itself that is, it ends where it waits next.
+/// A coroutine that a connection runs, with everything it awaits.
 class Strand : public std::enable_shared_from_this<Strand> {
 public:
     /// How a coroutine has come to its end.
@@ -41,11 +40,14 @@ public:
     void start(Task<void> task);
     /// Goes on at @p handle, which belongs to the coroutine. Throws what leaves the coroutine.
     KDBUS_EXPORT void resume(std::coroutine_handle<> handle);
-    /// Ends the coroutine where it waits.
-    void give_up() noexcept;
+    /// Ends the coroutine where it waits; if we run it, by itself that is, where it waits next.
+    /// False if it may be running without our knowing: then finish() is to be called later.
+    [[nodiscard]] bool give_up() noexcept;
+    /// The coroutine waits for something of a connection, which will resume() it.
+    void waits() noexcept { waiting_ = true; }
     /// The coroutine has come to its end.
     KDBUS_EXPORT void returned() noexcept;
-    /// Destroys the coroutine, which has come to its end. Throws what has left it.
+    /// Destroys the coroutine, which has come to its end or is given up. Throws what has left it.
     void finish();
 
     /// Goes on at @p handle, of a coroutine of whatever kind.
@@ -61,7 +63,8 @@ private:
 
     std::coroutine_handle<> root_;
     std::move_only_function<void(End)> ended_;
-    int depth_ = 0; ///< how often we are resuming it
+    int depth_ = 0;        ///< how often we are resuming it
+    bool waiting_ = false; ///< it will be us who resume it
     bool given_up_ = false;
 };
 
@@ -244,6 +247,8 @@ public:
         wait.waiter_ = this;
         wait.handle_ = handle;
         wait.strand_ = strand_of(handle);
+        if (wait.strand_ != nullptr)
+            wait.strand_->waits();
         wait_ = &wait;
     }
     /// Goes on, if somebody waits. What the waiter belongs to may be gone afterwards.

@@ -37,7 +37,7 @@ auto outputs(Result<Message> reply) {
     if constexpr (std::same_as<void(Out...), void(Message)>) {
         return or_throw(std::move(reply));
     } else {
-        return or_throw(kdbus::detail::outputs<Out...>(reply));
+        return or_throw(kdbus::detail::kept_outputs<Out...>(reply));
     }
 }
 

@@ -20,7 +20,9 @@ namespace {
 /// Messages handled by one process(): others in the same event loop want their turn.
 constexpr int batch_size = 32;
 /// Until who owns a name is asked again, if it could not be told: room has to be made first, say.
-constexpr std::uint64_t retry_ns = 100'000'000;
+/// Longer each time.
+constexpr std::uint64_t min_retry_ns = 100'000'000;
+constexpr std::uint64_t max_retry_ns = 60'000'000'000;
 
 /// Holds a flag while something is going on, exceptions included.
 class Guard {
@@ -57,7 +59,8 @@ ConnectionCore::ConnectionCore(std::unique_ptr<Transport> transport)
           [this](std::string_view path, std::string_view interface, std::string_view property) {
               // The property is set whether or not somebody can be told.
               (void)emit_properties_changed(path, interface, std::span(&property, 1));
-          }) {}
+          }),
+      retry_after_ns_(min_retry_ns) {}
 
 ConnectionCore::~ConnectionCore() {
     // What tasks and callbacks own may lead back here, by requesting a stop or destroying slots.
@@ -433,24 +436,29 @@ void ConnectionCore::update_owner(NameWatch& watch) {
     } else if (owner.error().name != error_names::disconnected) {
         // (After the end of the connection nothing is told any more.)
         watch.set_doubtful(true);
-        retry_ns_ = now_ns() + retry_ns;
+        retry_ns_ = now_ns() + retry_after_ns_;
     }
 }
 
 bool ConnectionCore::ask_again() {
     if (!retry_ns_ || now_ns() < *retry_ns_)
         return false;
-    // If a handler throws, the others have their turn the next time.
+    // If a handler throws or stops, the others have their turn the next time.
     const std::uint64_t due = *retry_ns_;
+    retry_after_ns_ = std::min(2 * retry_after_ns_, max_retry_ns);
     for (auto next = watches_.begin(); next != watches_.end();) {
+        if (stopping())
+            return true;
         const std::uint64_t id = next->first;
         const std::shared_ptr<NameWatch> watch = next->second;
         if (watch->doubtful())
             update_owner(*watch);
         next = watches_.upper_bound(id); // handlers may add and remove watches
     }
-    if (retry_ns_ == due)
+    if (retry_ns_ == due) {
         retry_ns_.reset();
+        retry_after_ns_ = min_retry_ns;
+    }
     return true;
 }
 
@@ -471,12 +479,14 @@ void ConnectionCore::recover_lost() {
     if (lost_ == lost)
         return;
     for (auto next = watches_.begin(); next != watches_.end();) {
+        if (stopping())
+            return;
         const std::uint64_t id = next->first;
         const std::shared_ptr<NameWatch> watch = next->second;
         update_owner(*watch);
         next = watches_.upper_bound(id); // handlers may add and remove watches
     }
-    lost_ = lost; // not if a handler threw: then they are all looked at again
+    lost_ = lost; // not if a handler threw or stopped: then they are all looked at again
 }
 
 Result<NameState> ConnectionCore::request_name(std::string_view name, NameFlags flags) {
@@ -518,15 +528,16 @@ void ConnectionCore::remove(Slot::Kind kind, std::uint64_t id) noexcept {
         // One by one: what a task owns may end others.
         for (auto task = tasks_.lower_bound({id, 0});
              task != tasks_.end() && task->first.first == id; task = tasks_.lower_bound({id, 0}))
-            tasks_.extract(task).mapped()->give_up();
+            end_task(task);
         break;
     case Slot::Kind::call:
         (void)take_pending(id);
         break;
     case Slot::Kind::task:
-        if (const auto node = tasks_.extract({0, id}))
-            node.mapped()->give_up();
-        returned_.erase({0, id});
+        if (const auto task = tasks_.find({0, id}); task != tasks_.end())
+            end_task(task);
+        else // what it owns is destroyed when it is in no list any more
+            (void)returned_.extract({0, id});
         break;
     case Slot::Kind::subscription: {
         auto node = subscriptions_.extract(id);
@@ -599,11 +610,17 @@ bool ConnectionCore::expire_calls() {
     return any;
 }
 
-bool ConnectionCore::end_late() {
+void ConnectionCore::end_task(Tasks::iterator task) noexcept {
+    auto node = tasks_.extract(task);
+    if (!node.mapped()->give_up())
+        returned_.insert(std::move(node));
+}
+
+bool ConnectionCore::end_late(bool stoppable) {
     const bool any = !ended_.empty() || !returned_.empty();
-    while (!ended_.empty() && !stopping())
+    while (!ended_.empty() && !(stoppable && stopping()))
         ended_.extract(ended_.begin()).mapped()->ended();
-    while (!returned_.empty() && !stopping())
+    while (!returned_.empty() && !(stoppable && stopping()))
         returned_.extract(returned_.begin()).mapped()->finish();
     return any;
 }
@@ -619,6 +636,9 @@ void ConnectionCore::end() {
             ended();
         next = subscriptions_.upper_bound(id);
     }
+    // Nobody need call process() any more.
+    while (end_late(false))
+        continue;
 }
 
 void ConnectionCore::dispatch(Message message) {
@@ -717,7 +737,8 @@ std::optional<std::uint64_t> ConnectionCore::timeout_ns() const noexcept {
                             deadlines_.begin()->first);
     if (retry_ns_)
         earliest = std::min(earliest.value_or(*retry_ns_), *retry_ns_);
-    if (!unreported_.empty() || !ended_.empty() || !returned_.empty())
+    if (!unreported_.empty() || !ended_.empty() || !returned_.empty() ||
+        lost_ != transport_->lost_signals())
         earliest = 0; // at once
     return earliest;
 }

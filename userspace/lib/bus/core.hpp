@@ -167,7 +167,8 @@ private:
     /// Fails calls whose deadline has passed. True if there were any.
     bool expire_calls();
     /// Ends what could not be ended where it came to its end. True if there was anything.
-    bool end_late();
+    bool end_late(bool stoppable = true);
+    void end_task(Tasks::iterator task) noexcept;
     /// Tells everybody who waits that the connection has ended.
     void end();
 
@@ -180,11 +181,12 @@ private:
     std::map<std::uint64_t, std::shared_ptr<NameWatch>> watches_; ///< by subscription
     std::set<std::uint64_t> unreported_;    ///< watches that wait for their first owner
     std::optional<std::uint64_t> retry_ns_; ///< when to ask for doubtful owners again
+    std::uint64_t retry_after_ns_;          ///< and after which time
     std::uint64_t lost_ = 0;                ///< signals, as of the last look at the watches
     std::unordered_map<std::uint64_t, PendingCall> pending_;
     std::set<std::pair<std::uint64_t, std::uint64_t>> deadlines_; ///< (deadline, serial)
     Tasks tasks_;
-    Tasks returned_; ///< come to their end while somebody else resumed them
+    Tasks returned_; ///< at their end, or given up, where somebody else resumes them
     std::set<std::string, std::less<>> owned_names_; ///< as far as we know: they can be taken away
     std::move_only_function<void()> on_change_;
     Awaited awaited_;                            ///< when on_change_ was called last

@@ -18,6 +18,7 @@ void Strand::start(Task<void> task) {
 
 void Strand::resume(std::coroutine_handle<> handle) {
     const auto alive = shared_from_this();
+    waiting_ = false;
     ++depth_;
     handle.resume();
     if (--depth_ > 0)
@@ -44,11 +45,14 @@ void Strand::finish() {
         std::rethrow_exception(thrown);
 }
 
-void Strand::give_up() noexcept {
+bool Strand::give_up() noexcept {
     if (depth_ > 0)
         given_up_ = true;
-    else
+    else if (waiting_)
         end();
+    else
+        return false;
+    return true;
 }
 
 void Strand::end() noexcept {
