@@ -286,12 +286,12 @@ TEMPLATE_TEST_CASE("loops: a handler runs the loop while the program itself wait
                     .value();
     world.run_until([] { return false; }, 50ms);
     REQUIRE(world.server->emit(tick, 1));
-    const auto end = std::chrono::steady_clock::now() + 5s;
+    const auto end = std::chrono::steady_clock::now() + 30s;
     while (got.empty() && std::chrono::steady_clock::now() < end)
         REQUIRE(world.client->wait(100ms));
     CHECK(world.attached_client.attached());
     CHECK(world.client_end.empty());
-    CHECK(world.run_until([&] { return got.size() == 2; }, 5s));
+    CHECK(world.run_until([&] { return got.size() == 2; }));
     CHECK(got == std::vector<int>{1, 2});
 }
 
