@@ -94,7 +94,7 @@ module: build-packages
 	@if $(have_headers); then $(module); else $(no_headers); fi
 
 install: all
-	@DESTDIR='$(DESTDIR)' cmake --install build >/dev/null
+	@DESTDIR='$(DESTDIR)' flock build/.lock cmake --install build >/dev/null
 	@set -e; \
 	if $(have_headers); then \
 		built=$$($(module)); \
@@ -163,7 +163,7 @@ fuzz: sanitize-packages
 	@$(locked) '$(configure) -B build -DKDBUS_TESTS=ON >/dev/null && \
 		cmake --build build -j$(jobs) --target fuzz'
 	@mkdir -p build/vm
-	@$(vm)/run --kernel 6.12-kasan --timeout $$(($(SECONDS) + 300)) --append oops=panic \
+	@$(vm)/run --kernel 6.12-kasan --timeout $$(($(SECONDS) + 900)) --append oops=panic \
 		--result build/vm/fuzz.journal -- '$(CURDIR)'/build/selftests/fuzz/fuzz --journal 3 \
 		--seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
