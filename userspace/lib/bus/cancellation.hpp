@@ -39,6 +39,11 @@ private:
     std::stop_callback<Signal> callback_; ///< ends before the descriptor is closed
 };
 
+/// -1: nothing cancels.
+[[nodiscard]] inline int descriptor_of(const CancelFd* cancel) noexcept {
+    return cancel != nullptr ? cancel->get() : -1;
+}
+
 } // namespace kdbus::detail
 
 #endif

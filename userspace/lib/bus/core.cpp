@@ -440,22 +440,26 @@ void ConnectionCore::update_owner(NameWatch& watch) {
     }
 }
 
+bool ConnectionCore::update_owners(bool only_doubtful) {
+    for (auto next = watches_.begin(); next != watches_.end();) {
+        if (stopping())
+            return false;
+        const std::uint64_t id = next->first;
+        const std::shared_ptr<NameWatch> watch = next->second;
+        if (!only_doubtful || watch->doubtful())
+            update_owner(*watch);
+        next = watches_.upper_bound(id); // handlers may add and remove watches
+    }
+    return true;
+}
+
 bool ConnectionCore::ask_again() {
     if (!retry_ns_ || now_ns() < *retry_ns_)
         return false;
     // If a handler throws or stops, the others have their turn the next time.
     const std::uint64_t due = *retry_ns_;
     retry_after_ns_ = std::min(2 * retry_after_ns_, max_retry_ns);
-    for (auto next = watches_.begin(); next != watches_.end();) {
-        if (stopping())
-            return true;
-        const std::uint64_t id = next->first;
-        const std::shared_ptr<NameWatch> watch = next->second;
-        if (watch->doubtful())
-            update_owner(*watch);
-        next = watches_.upper_bound(id); // handlers may add and remove watches
-    }
-    if (retry_ns_ == due) {
+    if (update_owners(true) && retry_ns_ == due) {
         retry_ns_.reset();
         retry_after_ns_ = min_retry_ns;
     }
@@ -478,15 +482,8 @@ void ConnectionCore::recover_lost() {
     const std::uint64_t lost = transport_->lost_signals();
     if (lost_ == lost)
         return;
-    for (auto next = watches_.begin(); next != watches_.end();) {
-        if (stopping())
-            return;
-        const std::uint64_t id = next->first;
-        const std::shared_ptr<NameWatch> watch = next->second;
-        update_owner(*watch);
-        next = watches_.upper_bound(id); // handlers may add and remove watches
-    }
-    lost_ = lost; // not if a handler threw or stopped: then they are all looked at again
+    if (update_owners(false))
+        lost_ = lost; // not if a handler threw or stopped: then they are all looked at again
 }
 
 Result<NameState> ConnectionCore::request_name(std::string_view name, NameFlags flags) {

@@ -151,9 +151,11 @@ private:
     bool report_owners();
     /// Finds out who owns a watched name now; if it cannot be told, is to be asked again.
     void update_owner(NameWatch& watch);
-    /// Does so if it is time. True if it was.
+    /// Same for all, or those that could not be told. False if a handler stopped it.
+    bool update_owners(bool only_doubtful);
+    /// Asks again if it is time. True if it was.
     bool ask_again();
-    /// Same for all, if notifications were lost.
+    /// Asks for all, if notifications were lost.
     void recover_lost();
 
     void dispatch(Message message);

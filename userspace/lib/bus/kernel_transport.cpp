@@ -308,7 +308,7 @@ Result<void> KernelTransport::send(const Outgoing& outgoing) {
 Result<MessagePointer> KernelTransport::call(const Outgoing& outgoing) {
     MessagePointer reply;
     auto done = encode_and(outgoing, [&](abi::OutgoingMessage& message) -> abi::Result<void> {
-        auto received = connection_.call(message, {.cancel_fd = outgoing.cancel_fd()});
+        auto received = connection_.call(message, {.cancel_fd = descriptor_of(outgoing.cancel)});
         if (!received)
             return std::unexpected(received.error());
         reply = parse(std::move(*received));

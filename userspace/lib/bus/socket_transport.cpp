@@ -72,8 +72,7 @@ Result<MessagePointer> SocketTransport::await_reply(std::uint64_t serial, std::u
         if (now_ns() >= deadline_ns)
             return Error{error_names::no_reply, "No answer in time"};
         if (!*next)
-            if (auto waited = stream_.wait(deadline_ns, cancel != nullptr ? cancel->get() : -1);
-                !waited)
+            if (auto waited = stream_.wait(deadline_ns, descriptor_of(cancel)); !waited)
                 return std::move(waited).error();
     }
 }

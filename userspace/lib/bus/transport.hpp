@@ -35,9 +35,6 @@ struct Outgoing {
     std::int64_t priority = 0;
     /// call(): what ends the wait, if anything does.
     const CancelFd* cancel = nullptr;
-
-    /// -1: none.
-    [[nodiscard]] int cancel_fd() const noexcept { return cancel != nullptr ? cancel->get() : -1; }
 };
 
 /// Serials from here on are the transport's own; messages from above have lower ones.
