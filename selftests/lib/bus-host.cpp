@@ -56,6 +56,15 @@ struct MoveOnly {
     std::unique_ptr<int> value = std::make_unique<int>(1);
 };
 
+/// Somebody who watches names, and who may own them.
+struct Watched {
+    FakeBus bus = {};
+    kdbus::Connection watcher = bus.connect();
+    FakeBus::Transport* transport = bus.last;
+    kdbus::Connection other = bus.connect();
+    FakeBus::Transport* other_transport = bus.last;
+};
+
 } // namespace
 
 TEST_CASE("results hold a value or throw their error", "[bus]") {
@@ -766,11 +775,8 @@ TEST_CASE("failures to send have the names of dbus-on-kdbus.md 6.1", "[bus]") {
 }
 
 TEST_CASE("a watch of a name survives lost and stale notifications", "[bus]") {
-    FakeBus bus;
-    auto watcher = bus.connect();
-    auto* transport = bus.last;
-    auto other = bus.connect();
-    auto* other_transport = bus.last;
+    Watched world;
+    auto& [bus, watcher, transport, other, other_transport] = world;
     std::vector<std::string> seen;
     auto slot = watcher
                     .watch_name("a.b",
@@ -824,11 +830,8 @@ TEST_CASE("a watch of a name survives lost and stale notifications", "[bus]") {
 }
 
 TEST_CASE("a watch of a name whose owner cannot be told asks again", "[bus]") {
-    FakeBus bus;
-    auto watcher = bus.connect();
-    auto* transport = bus.last;
-    auto other = bus.connect();
-    auto* other_transport = bus.last;
+    Watched world;
+    auto& [bus, watcher, transport, other, other_transport] = world;
     std::vector<std::string> seen;
     auto slot = watcher
                     .watch_name("a.b", [&](std::string_view,
