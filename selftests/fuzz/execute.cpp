@@ -96,6 +96,11 @@ private:
     uid_t uid_;
 };
 
+// Where the calling thread's own failures are asked for.
+int open_fail_nth() {
+    return open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+}
+
 // Lets the n-th thing fail that can fail in the kernel for this thread. Signals wait meanwhile: if
 // it were their delivery that failed, the kernel would kill us.
 class Failing {
@@ -195,7 +200,7 @@ Executor::Executor(unsigned number) : bus_("0-fuzz" + std::to_string(number)) {
     files_.fill(-1);
     must(syscall(SYS_unshare, CLONE_FILES) == 0, "unshare");
     start_ticking();
-    main_.fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+    main_.fail_nth = open_fail_nth();
     thread_ = std::jthread([this] { race(); });
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return ready_; });
@@ -333,7 +338,7 @@ std::size_t Executor::gather(Coverage& coverage) const {
 // The other thread: one operation at a time, while the first does the next.
 void Executor::race() {
     start_ticking();
-    racer_.fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+    racer_.fail_nth = open_fail_nth();
     std::unique_lock lock(mutex_);
     ready_ = true;
     changed_.notify_all();
@@ -474,10 +479,12 @@ void Executor::map(const Op& op) {
         return;
     mprotect(at, page, protections[op.argument / 64 % 4]);
     madvise(at, mapped, op.argument & 32 ? MADV_DONTNEED : MADV_WILLNEED);
-    // A part first: mappings can be split.
-    if (op.argument & 128)
-        munmap(at, page);
-    munmap(at, mapped);
+    // A part first: mappings can be split. Only once, as another thread's may be there at once.
+    const u64 part = op.argument & 128 ? std::min<u64>(page, mapped) : 0;
+    if (part != 0)
+        munmap(at, part);
+    if (part != mapped)
+        munmap(static_cast<char*>(at) + part, mapped - part);
 }
 
 void Executor::scribble(Side& side, const Op& op) {
@@ -527,6 +534,8 @@ void Executor::run_ioctl(Side& side, const Op& op) {
 void Executor::run_fork(Side& side, const Op& op) {
     const pid_t child = fork();
     if (child == 0) {
+        // The one it has is its parent's, whom a failure while a signal comes would kill.
+        side.fail_nth = open_fail_nth();
         do {
             run_ioctl(side, op);
         } while (op.argument & 1);
