@@ -562,7 +562,8 @@ void Executor::learn(Slot& slot, const Op& op, const u64* command) {
         slot.id = hello.id;
         slot.slice = hello.offset;
         expect(hello.id != 0 && hello.pool_size % page == 0 && hello.items_size == 32, "HELLO", op);
-        check_slice({nullptr, hello.pool_size}, hello.offset, hello.items_size, "HELLO's slice", op);
+        check_slice({nullptr, hello.pool_size}, hello.offset, hello.items_size, "HELLO's slice",
+                    op);
         void* map = mmap(nullptr, hello.pool_size, PROT_READ, MAP_SHARED, slot.fd, 0);
         if (map == MAP_FAILED)
             return;
