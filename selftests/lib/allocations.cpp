@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Messages that come and go take nothing from the heap once they flow, whatever carries them.
+// Messages that come and go take nothing from the heap once they flow, whatever carries them; and
+// what fails for lack of memory leaves nothing behind.
+#include "failing-new.hpp"
 #include "transports.hpp"
 
 #include <catch2/catch.hpp>
@@ -8,7 +10,9 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <new>
 #include <optional>
+#include <poll.h>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -27,8 +31,9 @@ std::atomic<std::uint64_t> allocations;
 #ifdef __SANITIZE_ADDRESS__
 
 // (Of <sanitizer/allocator_interface.h>, which not every compiler comes with.)
-extern "C" int __sanitizer_install_malloc_and_free_hooks(
-    void (*allocated)(const volatile void*, std::size_t), void (*freed)(const volatile void*));
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*allocated)(const volatile void*,
+                                                                           std::size_t),
+                                                         void (*freed)(const volatile void*));
 
 namespace {
 
@@ -170,4 +175,52 @@ TEMPLATE_TEST_CASE("messages outlive their connection and end in any thread", "[
         CHECK(kept[i].template get<std::string_view>().value() ==
               "number " + std::to_string(i + 1));
     std::thread([&] { kept.clear(); }).join();
+}
+
+TEMPLATE_TEST_CASE("subscribing without memory leaves no match behind", "[allocations]",
+                   BUSES_WITH_NAMES) {
+    const std::string rule =
+        GENERATE("type='signal',interface='org.example.Test',member='Typed'",
+                 "type='signal',sender='org.example.Service'",
+                 "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'");
+    TestType bus;
+    auto sender = bus.connect();
+    auto receiver = bus.connect();
+    sender.request_name(service_name).value();
+    // Both are heard of again after what they sent.
+    const auto synchronize = [](kdbus::Connection& connection) {
+        CHECK_FALSE(connection.name_owner("org.example.Nobody"));
+        while (connection.process().value())
+            continue;
+    };
+    int calls = 0;
+    const auto subscribe = [&] {
+        return receiver.subscribe(rule, [&](const kdbus::Message&) { ++calls; });
+    };
+    const auto emit = [&] {
+        sender.emit({path, interface_name, "Typed"}, std::uint32_t{1}, "text").value();
+        sender.request_name("org.example.Other").value();
+        sender.release_name("org.example.Other").value();
+        synchronize(sender);
+    };
+    subscribe().value().reset(); // whatever is made once only
+    kdbus::Slot slot;
+    int failed = 0;
+    for (bool succeeded = false; !succeeded; ++failed) {
+        try {
+            allocations_left = failed;
+            slot = subscribe().value();
+            succeeded = allocations_left >= 0;
+            allocations_left = -1;
+            continue;
+        } catch (const std::bad_alloc&) {
+        }
+        synchronize(receiver);
+        emit();
+        pollfd readable{receiver.fd(), POLLIN, 0};
+        CHECK(poll(&readable, 1, 0) == 0);
+    }
+    CHECK(failed > 3);
+    emit();
+    CHECK(process_until(receiver, [&] { return calls > 0; }));
 }

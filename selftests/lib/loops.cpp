@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Both ends of every bus in each event loop that there is an adapter for.
+#include "failing-new.hpp"
 #include "loop-drivers.hpp"
 #include "test-buses.hpp"
 
@@ -10,7 +11,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <cstdlib>
 #include <functional>
 #include <new>
 #include <optional>
@@ -45,32 +45,6 @@ constexpr const char* interface_name = "org.example.Test";
 /// What large messages take on a slow machine.
 constexpr auto patience = 2min;
 const kdbus::Signal tick{path, interface_name, "Tick"};
-
-/// Allocations that succeed in this thread before one fails; below 0: all do.
-thread_local int allocations_left = -1;
-
-} // namespace
-
-void* operator new(std::size_t size) {
-    if (allocations_left == 0)
-        throw std::bad_alloc();
-    if (allocations_left > 0)
-        --allocations_left;
-    if (void* memory = std::malloc(size))
-        return memory;
-    throw std::bad_alloc();
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-    return allocations_left == 0 ? nullptr : std::malloc(size);
-}
-void operator delete(void* memory) noexcept {
-    std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-    std::free(memory);
-}
-
-namespace {
 
 /// A server and a client in one loop.
 template <class Pair>

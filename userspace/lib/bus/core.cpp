@@ -387,15 +387,20 @@ Result<Slot> ConnectionCore::subscribe(wire::MatchRule rule, SignalHandler handl
     const ChangeNotice notice(*this);
     const std::uint64_t id = ++last_id_;
     const std::string key = rule.canonical();
+    // What is kept is made before, so that nothing fails once the match is in.
+    Subscriptions made;
+    made.emplace(id, std::make_shared<Subscription>(
+                         Subscription{std::move(rule), key, std::move(handler), std::move(ended)}));
     if (const auto installed = rules_.find(key); installed != rules_.end()) {
         ++installed->second.users;
     } else {
-        if (auto added = transport_->add_match(id, rule); !added)
+        decltype(rules_) installing;
+        installing.emplace(key, InstalledRule{.cookie = id, .users = 1});
+        if (auto added = transport_->add_match(id, made.begin()->second->rule); !added)
             return std::move(added).error();
-        rules_.emplace(key, InstalledRule{.cookie = id, .users = 1});
+        rules_.merge(installing);
     }
-    subscriptions_.emplace(id, std::make_shared<Subscription>(Subscription{
-                                   std::move(rule), key, std::move(handler), std::move(ended)}));
+    subscriptions_.merge(made);
     return Slot(weak_from_this(), Slot::Kind::subscription, id);
 }
 

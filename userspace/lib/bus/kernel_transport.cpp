@@ -10,6 +10,7 @@
 #include <array>
 #include <cctype>
 #include <cerrno>
+#include <new>
 #include <poll.h>
 
 namespace kdbus::detail {
@@ -517,21 +518,31 @@ Result<void> KernelTransport::add_match(std::uint64_t cookie, const wire::MatchR
         const auto added = connection_.add_match(cookie, rules);
         if (added)
             return {};
-        // Matches with that cookie that are in already.
-        (void)connection_.remove_match(cookie);
         if (added.error().value() == EMFILE)
             return Error{error_names::limits_exceeded, "Too many match rules"};
         return Error::from_code(added.error(), "Match rule");
     };
-    if (matches.signals)
-        if (auto added = add(to_rules(*matches.signals)); !added)
-            return added;
-    for (const auto& notification : matches.notifications) {
-        const std::array<abi::match::Rule, 1> rules{to_rule(notification)};
-        if (auto added = add(rules); !added)
-            return added;
+    const auto add_all = [&]() -> Result<void> {
+        if (matches.signals)
+            if (auto added = add(to_rules(*matches.signals)); !added)
+                return added;
+        for (const auto& notification : matches.notifications) {
+            const std::array<abi::match::Rule, 1> rules{to_rule(notification)};
+            if (auto added = add(rules); !added)
+                return added;
+        }
+        return {};
+    };
+    // Of several, some may be in when one fails.
+    try {
+        auto added = add_all();
+        if (!added)
+            remove_match(cookie);
+        return added;
+    } catch (const std::bad_alloc&) {
+        remove_match(cookie);
+        throw;
     }
-    return {};
 }
 
 void KernelTransport::add_sender_names(const Message& message,

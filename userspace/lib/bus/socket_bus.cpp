@@ -305,17 +305,26 @@ Result<void> SocketBus::add_match(std::uint64_t cookie, const wire::MatchRule& r
     const wire::MatchRule wanted = for_bus(rule);
     const bool by_name =
         wire::is_well_known_name(wanted.sender) && wanted.sender != wire::driver_name;
+    decltype(rules_) made;
+    const Rule& entry =
+        made.emplace(cookie, Rule{wanted.canonical(), by_name ? wanted.sender : std::string()})
+            .first->second;
     // First, so that the owner is known when the first signal comes.
     if (by_name)
         if (auto watched = watch(wanted.sender); !watched)
             return watched;
-    Rule entry{wanted.canonical(), by_name ? wanted.sender : std::string()};
-    if (auto added = ask("AddMatch", entry.text); !added) {
+    try {
+        if (auto added = install(entry.text); !added) {
+            if (by_name)
+                unwatch(wanted.sender);
+            return added;
+        }
+    } catch (const std::bad_alloc&) {
         if (by_name)
             unwatch(wanted.sender);
-        return std::move(added).error();
+        throw;
     }
-    rules_.emplace(cookie, std::move(entry));
+    rules_.merge(made);
     return {};
 }
 
@@ -324,6 +333,20 @@ void SocketBus::remove_match(std::uint64_t cookie) noexcept {
     forget(node.mapped().text);
     if (!node.mapped().sender.empty())
         unwatch(node.mapped().sender);
+}
+
+Result<void> SocketBus::install(const std::string& rule) {
+    const auto serial = start("AddMatch", rule);
+    if (!serial)
+        return serial.error();
+    try {
+        if (auto added = finish(*serial); !added)
+            return std::move(added).error();
+    } catch (const std::bad_alloc&) {
+        forget(rule); // the bus has it, most likely
+        throw;
+    }
+    return {};
 }
 
 void SocketBus::forget(std::string_view rule) noexcept {
@@ -343,17 +366,24 @@ Result<void> SocketBus::watch(const std::string& name) {
         ++found->second.users;
         return {};
     }
-    Watched watched{owner_rule(name).canonical(), {}, 1};
-    if (auto added = ask("AddMatch", watched.rule); !added)
-        return std::move(added).error();
-    auto owner = name_owner(name);
-    if (!owner && owner.error().name != error_names::name_has_no_owner) {
+    decltype(watched_) made;
+    Watched& watched =
+        made.emplace(name, Watched{owner_rule(name).canonical(), {}, 1}).first->second;
+    if (auto added = install(watched.rule); !added)
+        return added;
+    try {
+        auto owner = name_owner(name);
+        if (!owner && owner.error().name != error_names::name_has_no_owner) {
+            forget(watched.rule);
+            return std::move(owner).error();
+        }
+        if (owner)
+            watched.owner = std::move(*owner);
+    } catch (const std::bad_alloc&) {
         forget(watched.rule);
-        return std::move(owner).error();
+        throw;
     }
-    if (owner)
-        watched.owner = std::move(*owner);
-    watched_.emplace(name, std::move(watched));
+    watched_.merge(made);
     return {};
 }
 

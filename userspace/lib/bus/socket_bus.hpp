@@ -59,6 +59,8 @@ private:
     Result<std::uint64_t> start_raw(std::string_view member, const ArgumentsRef& args,
                                     std::uint8_t flags);
     Result<Message> finish(std::uint64_t serial);
+    /// Has the bus match a rule, or throws without.
+    Result<void> install(const std::string& rule);
     /// Has a rule removed, whose answer nobody waits for.
     void forget(std::string_view rule) noexcept;
 
