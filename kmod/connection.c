@@ -119,6 +119,7 @@ static void kdbus_conn_free(struct kref *kref)
 	kdbus_user_put(conn->user);
 	put_cred(conn->cred);
 	kfree(conn->description);
+	kdbus_waiters_put(conn->waiters);
 	kdbus_ep_put(conn->ep);
 	kfree_rcu(conn, rcu);
 	kdbus_object_dec(KDBUS_OBJECT_CONNECTION);
@@ -135,6 +136,7 @@ void kdbus_conn_put(struct kdbus_conn *conn)
 }
 
 static struct kdbus_conn *kdbus_conn_new(struct kdbus_ep *ep, struct file *file,
+					 struct kdbus_waiters *waiters,
 					 struct kdbus_command *command)
 {
 	const struct kdbus_item *description = command->found[KDBUS_HELLO_ITEM_DESCRIPTION];
@@ -156,7 +158,7 @@ static struct kdbus_conn *kdbus_conn_new(struct kdbus_ep *ep, struct file *file,
 	conn->flags = cmd->flags;
 	conn->attach_flags_send = cmd->attach_flags_send;
 	conn->attach_flags_recv = cmd->attach_flags_recv;
-	init_waitqueue_head(&conn->wait);
+	conn->waiters = kdbus_waiters_get(waiters);
 	spin_lock_init(&conn->lock);
 	kdbus_queue_init(&conn->queue);
 	kdbus_replies_init(&conn->replies);
@@ -293,7 +295,7 @@ int kdbus_conn_disconnect(struct kdbus_conn *conn, bool if_idle)
 	if (ret < 0)
 		return ret;
 
-	wake_up_interruptible_poll(&conn->wait, EPOLLERR | EPOLLHUP);
+	wake_up_interruptible_poll(&conn->waiters->queue, EPOLLERR | EPOLLHUP);
 	kdbus_replies_abandon(conn);
 
 	mutex_lock(&bus->lock);
@@ -381,6 +383,7 @@ static int kdbus_hello_publish(struct kdbus_conn *conn, u64 *offset)
 }
 
 static struct kdbus_conn *kdbus_hello(struct kdbus_ep *ep, struct file *file,
+				      struct kdbus_waiters *waiters,
 				      struct kdbus_command *command)
 {
 	struct kdbus_cmd_hello *cmd = command->data, result = *cmd;
@@ -393,7 +396,7 @@ static struct kdbus_conn *kdbus_hello(struct kdbus_ep *ep, struct file *file,
 	if (ret < 0)
 		return ERR_PTR(ret);
 
-	conn = kdbus_conn_new(ep, file, command);
+	conn = kdbus_conn_new(ep, file, waiters, command);
 	if (IS_ERR(conn))
 		return conn;
 	/* before others can send to it */
@@ -435,13 +438,14 @@ err_put:
  * kdbus_cmd_hello() - KDBUS_CMD_HELLO
  * @ep:		the endpoint
  * @file:	the handle's file
+ * @waiters:	who polls it
  * @argp:	the command
  * @ret:	where to store what the ioctl returns
  *
  * Return: the connection, or NULL if none was made.
  */
-struct kdbus_conn *kdbus_cmd_hello(struct kdbus_ep *ep, struct file *file, void __user *argp,
-				   int *ret)
+struct kdbus_conn *kdbus_cmd_hello(struct kdbus_ep *ep, struct file *file,
+				   struct kdbus_waiters *waiters, void __user *argp, int *ret)
 {
 	u64 storage[KDBUS_COMMAND_STORAGE / sizeof(u64)];
 	struct kdbus_conn *conn = NULL;
@@ -449,7 +453,7 @@ struct kdbus_conn *kdbus_cmd_hello(struct kdbus_ep *ep, struct file *file, void 
 
 	*ret = kdbus_command_parse(&command, &kdbus_hello_spec, argp, storage, sizeof(storage));
 	if (*ret == 0) {
-		conn = kdbus_hello(ep, file, &command);
+		conn = kdbus_hello(ep, file, waiters, &command);
 		if (IS_ERR(conn)) {
 			*ret = PTR_ERR(conn);
 			conn = NULL;

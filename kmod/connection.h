@@ -23,13 +23,13 @@
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/spinlock.h>
-#include <linux/wait.h>
 
 #include <linux/kdbus.h>
 
 #include "metadata.h"
 #include "queue.h"
 #include "reply.h"
+#include "waiters.h"
 
 #define KDBUS_HELLO_SPECIAL	\
 	(KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER | KDBUS_HELLO_MONITOR)
@@ -59,8 +59,8 @@ struct kdbus_user;
  * @meta:		who said HELLO, or was said to have
  * @description:	label for debugging, or NULL
  * @pool:		receive memory
- * @wait:		for poll; woken when there is something to receive, and at
- *			the end
+ * @waiters:		who polls it; woken when there is something to receive, and
+ *			at the end
  *
  * @lock:		protects what follows, up to @names
  * @dead:		it has ended; may be read without the lock for a first look
@@ -92,7 +92,7 @@ struct kdbus_conn {
 	struct kdbus_meta_conn meta;
 	const char *description;
 	struct kdbus_pool *pool;
-	wait_queue_head_t wait;
+	struct kdbus_waiters *waiters;
 
 	spinlock_t lock; /* see above */
 	bool dead;
@@ -115,8 +115,8 @@ void kdbus_conn_close(struct kdbus_conn *conn);
 int kdbus_info_publish(struct kdbus_conn *conn, struct kdbus_command *command,
 		       struct kdbus_buf *buf, u64 id, u64 flags);
 
-struct kdbus_conn *kdbus_cmd_hello(struct kdbus_ep *ep, struct file *file, void __user *argp,
-				   int *ret);
+struct kdbus_conn *kdbus_cmd_hello(struct kdbus_ep *ep, struct file *file,
+				   struct kdbus_waiters *waiters, void __user *argp, int *ret);
 int kdbus_cmd_update(struct kdbus_conn *conn, struct file *file, void __user *argp);
 int kdbus_cmd_byebye(struct kdbus_conn *conn, struct file *file, void __user *argp);
 int kdbus_cmd_conn_info(struct kdbus_conn *conn, struct file *file, void __user *argp);
@@ -135,8 +135,8 @@ static inline bool kdbus_conn_is_dead(const struct kdbus_conn *conn)
 /* Tell whoever polls the connection. */
 static inline void kdbus_conn_wake(struct kdbus_conn *conn, __poll_t events)
 {
-	if (wq_has_sleeper(&conn->wait))
-		wake_up_interruptible_sync_poll(&conn->wait, events);
+	if (wq_has_sleeper(&conn->waiters->queue))
+		wake_up_interruptible_sync_poll(&conn->waiters->queue, events);
 }
 
 #endif /* KDBUS_CONNECTION_H */

@@ -19,6 +19,7 @@
 #include "node.h"
 #include "pool.h"
 #include "queue.h"
+#include "waiters.h"
 
 /**
  * struct kdbus_handle - an open file
@@ -28,6 +29,7 @@
  * @bus:	the bus it owns, or NULL; @setup
  * @made:	the custom endpoint it owns, or NULL; set once, read anywhere
  * @conn:	the connection it is, or NULL; set once, read anywhere
+ * @waiters:	who polls it, referenced
  */
 struct kdbus_handle {
 	struct mutex setup; /* see above */
@@ -35,6 +37,7 @@ struct kdbus_handle {
 	struct kdbus_bus *bus;
 	struct kdbus_ep *made;
 	struct kdbus_conn *conn;
+	struct kdbus_waiters *waiters;
 };
 
 /* Commands of a connection. All are for ordinary ones, some for special ones. */
@@ -80,16 +83,23 @@ static int kdbus_handle_open(struct inode *inode, struct file *file)
 		return ret;
 
 	handle = kzalloc(sizeof(*handle), GFP_KERNEL_ACCOUNT);
-	if (!handle) {
-		kdbus_ep_put(ep);
-		return -ENOMEM;
-	}
+	if (!handle)
+		goto err_ep;
+	handle->waiters = kdbus_waiters_new();
+	if (!handle->waiters)
+		goto err_handle;
 
 	mutex_init(&handle->setup);
 	handle->ep = ep;
 	file->private_data = handle;
 	kdbus_object_inc(KDBUS_OBJECT_HANDLE);
 	return 0;
+
+err_handle:
+	kfree(handle);
+err_ep:
+	kdbus_ep_put(ep);
+	return -ENOMEM;
 }
 
 static int kdbus_handle_release(struct inode *inode, struct file *file)
@@ -103,6 +113,7 @@ static int kdbus_handle_release(struct inode *inode, struct file *file)
 	if (handle->bus)
 		kdbus_bus_shutdown(handle->bus);
 	kdbus_ep_put(handle->ep);
+	kdbus_waiters_put(handle->waiters);
 	mutex_destroy(&handle->setup);
 	kfree(handle);
 	kdbus_object_dec(KDBUS_OBJECT_HANDLE);
@@ -168,10 +179,13 @@ static int kdbus_handle_hello(struct kdbus_handle *handle, struct file *file, vo
 		return -ERESTARTSYS;
 	ret = kdbus_handle_check_fresh(handle);
 	if (ret == 0) {
-		conn = kdbus_cmd_hello(handle->ep, file, argp, &ret);
-		if (conn)
+		conn = kdbus_cmd_hello(handle->ep, file, handle->waiters, argp, &ret);
+		if (conn) {
 			/* pairs with the load in kdbus_handle_conn() */
 			smp_store_release(&handle->conn, conn);
+			/* what epoll was told before holds no more; messages may be there */
+			wake_up_interruptible(&handle->waiters->queue);
+		}
 	}
 	mutex_unlock(&handle->setup);
 	return ret;
@@ -239,17 +253,16 @@ static long kdbus_handle_ioctl(struct file *file, unsigned int cmd, unsigned lon
 
 static __poll_t kdbus_handle_poll(struct file *file, struct poll_table_struct *wait)
 {
-	struct kdbus_conn *conn = kdbus_handle_conn(file->private_data);
+	struct kdbus_handle *handle = file->private_data;
 	__poll_t mask = EPOLLOUT | EPOLLWRNORM;
+	struct kdbus_conn *conn;
 
-	if (!conn)
-		return EPOLLERR | EPOLLHUP;
-
-	poll_wait(file, &conn->wait, wait);
+	poll_wait(file, &handle->waiters->queue, wait);
 	/* pairs with wq_has_sleeper() in kdbus_conn_wake() */
 	smp_mb();
 
-	if (kdbus_conn_is_dead(conn))
+	conn = kdbus_handle_conn(handle);
+	if (!conn || kdbus_conn_is_dead(conn))
 		return EPOLLERR | EPOLLHUP;
 	if (READ_ONCE(conn->queue.count) > 0 || READ_ONCE(conn->queue.dropped) > 0)
 		mask |= EPOLLIN | EPOLLRDNORM;

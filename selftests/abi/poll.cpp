@@ -165,6 +165,27 @@ TEST_CASE("abi 8 edge-triggered epoll works on wake-ups") {
     CHECK((found.events & EPOLLHUP) != 0);
 }
 
+TEST_CASE("abi 8 epoll that knew the handle before HELLO is woken") {
+    const std::uint32_t edge = GENERATE(std::uint32_t{0}, std::uint32_t{EPOLLET});
+    Bus bus;
+    Fd fd = bus.open();
+    Fd epoll(epoll_create1(EPOLL_CLOEXEC));
+    epoll_event event{.events = EPOLLIN | edge, .data = {}};
+    REQUIRE(epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd.get(), &event) == 0);
+    epoll_event found{};
+    CHECK(epoll_wait(epoll.get(), &found, 1, 0) == 1);
+    CHECK(found.events == (EPOLLERR | EPOLLHUP));
+    Connection c(std::move(fd), {}), sender = bus.connect();
+    CHECK(epoll_wait(epoll.get(), &found, 1, 0) == 0);
+    REQUIRE(sender.send(Message(c.id())) == 0);
+    CHECK(epoll_wait(epoll.get(), &found, 1, 10'000) == 1);
+    CHECK(found.events == EPOLLIN);
+    drain(c);
+    REQUIRE(c.bye() == 0);
+    CHECK(epoll_wait(epoll.get(), &found, 1, 10'000) == 1);
+    CHECK(found.events == (EPOLLERR | EPOLLHUP));
+}
+
 TEST_CASE("abi 8 level-triggered epoll and select") {
     Bus bus;
     Connection c = bus.connect();
