@@ -49,7 +49,7 @@ void kdbus_queue_destroy(struct kdbus_queue *queue)
 
 	WARN_ON(!list_empty(&queue->entries));
 	xa_for_each(&queue->quotas, id, quota) {
-		WARN_ON(quota->msgs || quota->bytes || quota->fds);
+		WARN_ON(quota->used.msgs || quota->used.bytes || quota->used.fds);
 		kdbus_quota_free(quota);
 	}
 	xa_destroy(&queue->quotas);
@@ -86,7 +86,7 @@ static void kdbus_queue_retire(struct kdbus_conn *conn, struct kdbus_quota *quot
 {
 	lockdep_assert_held(&conn->lock);
 
-	if (quota->msgs > 0 || uid_valid(quota->user->uid))
+	if (quota->used.msgs > 0 || uid_valid(quota->user->uid))
 		return;
 	if (!conn->dead && !READ_ONCE(quota->user->ended))
 		return;
@@ -110,28 +110,58 @@ void kdbus_queue_forget(struct kdbus_conn *conn, u32 user)
 	spin_unlock(&conn->lock);
 }
 
-static int kdbus_queue_charge(struct kdbus_conn *conn, const struct kdbus_queue_entry *entry)
+static void kdbus_usage_add(struct kdbus_usage *usage, const struct kdbus_queue_entry *entry)
 {
-	size_t half = conn->pool->size / 2, size = entry->size, share;
+	usage->bytes += entry->size;
+	usage->msgs++;
+	usage->fds += entry->n_fds;
+}
+
+static void kdbus_usage_sub(struct kdbus_usage *usage, const struct kdbus_queue_entry *entry)
+{
+	usage->bytes -= entry->size;
+	usage->msgs--;
+	usage->fds -= entry->n_fds;
+}
+
+static int kdbus_queue_charge(struct kdbus_conn *conn, const struct kdbus_queue_entry *entry,
+			      bool moved)
+{
+	size_t half = conn->pool->size / 2, bytes = conn->queue.bytes, share;
 	struct kdbus_quota *quota = entry->quota;
+	struct kdbus_usage used = quota->used;
 
 	lockdep_assert_held(&conn->lock);
 
-	if (half < conn->queue.bytes)
+	/* a sender that has yet to finish must not cost mail of others, or its own */
+	if (moved) {
+		bytes -= conn->queue.reserved;
+		used.bytes -= quota->reserved.bytes;
+		used.msgs -= quota->reserved.msgs;
+		used.fds -= quota->reserved.fds;
+	}
+
+	if (half < bytes)
 		return -ENOBUFS;
-	share = (half - conn->queue.bytes + quota->bytes) / 3;
-	if (share < quota->bytes || share - quota->bytes < size)
+	share = (half - bytes + used.bytes) / 3;
+	if (share < used.bytes || share - used.bytes < entry->size)
 		return -ENOBUFS;
-	if (quota->msgs >= KDBUS_CONN_MAX_MSGS)
+	if (used.msgs >= KDBUS_CONN_MAX_MSGS)
 		return -ENOBUFS;
-	if (quota->fds + entry->n_fds > KDBUS_CONN_MAX_FDS_PER_USER)
+	if (used.fds + entry->n_fds > KDBUS_CONN_MAX_FDS_PER_USER)
 		return -EMFILE;
 
-	conn->queue.bytes += size;
-	quota->bytes += size;
-	quota->msgs++;
-	quota->fds += entry->n_fds;
+	conn->queue.bytes += entry->size;
+	conn->queue.reserved += entry->size;
+	kdbus_usage_add(&quota->used, entry);
+	kdbus_usage_add(&quota->reserved, entry);
 	return 0;
+}
+
+static void kdbus_queue_end_reservation(struct kdbus_conn *conn, struct kdbus_queue_entry *entry)
+{
+	conn->queue.reserved -= entry->size;
+	kdbus_usage_sub(&entry->quota->reserved, entry);
 }
 
 static void kdbus_queue_uncharge(struct kdbus_conn *conn, struct kdbus_queue_entry *entry)
@@ -142,10 +172,10 @@ static void kdbus_queue_uncharge(struct kdbus_conn *conn, struct kdbus_queue_ent
 
 	if (!quota)
 		return;
+	if (!entry->published)
+		kdbus_queue_end_reservation(conn, entry);
 	conn->queue.bytes -= entry->size;
-	quota->bytes -= entry->size;
-	quota->msgs--;
-	quota->fds -= entry->n_fds;
+	kdbus_usage_sub(&quota->used, entry);
 	entry->quota = NULL;
 	kdbus_queue_retire(conn, quota);
 }
@@ -169,7 +199,7 @@ static void kdbus_queue_entry_drop(struct kdbus_queue_entry *entry)
 
 /* Charge an entry and get it space; -ESTALE if its quota was forgotten meanwhile. */
 static int kdbus_queue_claim(struct kdbus_conn *conn, struct kdbus_queue_entry *entry,
-			     const struct kdbus_user *user)
+			     const struct kdbus_user *user, bool moved)
 {
 	int ret;
 
@@ -180,7 +210,7 @@ static int kdbus_queue_claim(struct kdbus_conn *conn, struct kdbus_queue_entry *
 	    xa_load(&conn->queue.quotas, user->id) != entry->quota)
 		return -ESTALE;
 
-	ret = conn->dead ? -ECONNRESET : kdbus_queue_charge(conn, entry);
+	ret = conn->dead ? -ECONNRESET : kdbus_queue_charge(conn, entry, moved);
 	if (ret < 0) {
 		kdbus_queue_retire(conn, entry->quota);
 		return ret;
@@ -193,7 +223,8 @@ static int kdbus_queue_claim(struct kdbus_conn *conn, struct kdbus_queue_entry *
 
 static struct kdbus_queue_entry *kdbus_queue_allocate(struct kdbus_conn *conn,
 						      struct kdbus_user *user, size_t size,
-						      struct kdbus_files *files, gfp_t gfp)
+						      struct kdbus_files *files, bool moved,
+						      gfp_t gfp)
 {
 	struct kdbus_queue_entry *entry;
 	struct kdbus_slice *slice;
@@ -215,7 +246,7 @@ static struct kdbus_queue_entry *kdbus_queue_allocate(struct kdbus_conn *conn,
 		if (!entry->quota)
 			goto err_free;
 		spin_lock(&conn->lock);
-		ret = kdbus_queue_claim(conn, entry, user);
+		ret = kdbus_queue_claim(conn, entry, user, moved);
 		spin_unlock(&conn->lock);
 	} while (ret == -ESTALE);
 	if (ret < 0)
@@ -252,7 +283,7 @@ err_free:
 struct kdbus_queue_entry *kdbus_queue_reserve(struct kdbus_conn *conn, struct kdbus_user *user,
 					      size_t size, struct kdbus_files *files)
 {
-	return kdbus_queue_allocate(conn, user, size, files,
+	return kdbus_queue_allocate(conn, user, size, files, false,
 				    user == kdbus_user_kernel() ? KDBUS_QUEUE_GFP_FOR_OTHERS :
 								  GFP_KERNEL_ACCOUNT);
 }
@@ -301,6 +332,8 @@ static void kdbus_queue_add(struct kdbus_conn *conn, struct kdbus_queue_entry *e
 {
 	lockdep_assert_held(&conn->lock);
 
+	kdbus_queue_end_reservation(conn, entry);
+	entry->published = true;
 	if (entry->reply)
 		kdbus_reply_owe(conn, entry->reply);
 	kdbus_queue_link(&conn->queue, entry);
@@ -368,7 +401,7 @@ static int kdbus_queue_copy(struct kdbus_conn *to, const struct kdbus_queue_entr
 	if (entry->n_fds > 0 && !(to->flags & KDBUS_HELLO_ACCEPT_FD))
 		return -ECOMM;
 	copy = kdbus_queue_allocate(to, entry->quota->user, entry->slice->size, entry->files,
-				    KDBUS_QUEUE_GFP_FOR_OTHERS);
+				    true, KDBUS_QUEUE_GFP_FOR_OTHERS);
 	if (IS_ERR(copy))
 		return PTR_ERR(copy);
 

@@ -10,7 +10,8 @@
  *
  * Each sending user has a quota at each receiver: at most a third of what the
  * others leave of half the pool, and limited numbers of messages and files.
- * Reserved counts as used.
+ * Reserved counts as used, but not against mail that moves with a name: it was
+ * sent before.
  */
 #ifndef KDBUS_QUEUE_H
 #define KDBUS_QUEUE_H
@@ -29,19 +30,27 @@ struct kdbus_slice;
 struct kdbus_user;
 
 /**
- * struct kdbus_quota - what one user has unread at a receiver
- * @user:	the user, referenced
+ * struct kdbus_usage - what messages take
  * @bytes:	bytes of messages
  * @msgs:	messages
  * @fds:	attached descriptors
- *
- * The numbers are protected by the receiver's lock.
  */
-struct kdbus_quota {
-	struct kdbus_user *user;
+struct kdbus_usage {
 	size_t bytes;
 	unsigned int msgs;
 	unsigned int fds;
+};
+
+/**
+ * struct kdbus_quota - what one user has unread at a receiver
+ * @user:	the user, referenced
+ * @used:	reserved and published; the receiver's lock
+ * @reserved:	of that, what is not published; the receiver's lock
+ */
+struct kdbus_quota {
+	struct kdbus_user *user;
+	struct kdbus_usage used;
+	struct kdbus_usage reserved;
 };
 
 /**
@@ -53,6 +62,7 @@ struct kdbus_quota {
  * @quota:	what it is charged to; NULL when it no longer is
  * @size:	bytes charged
  * @n_fds:	attached descriptors charged
+ * @published:	it is, or was, in the queue
  * @files:	its files, or NULL
  * @reply:	for an unread call: where the reply goes
  * @name:	the name it was sent to, referenced; or NULL
@@ -65,6 +75,7 @@ struct kdbus_queue_entry {
 	struct kdbus_quota *quota;
 	size_t size;
 	unsigned int n_fds;
+	bool published;
 	struct kdbus_files *files;
 	struct kdbus_reply *reply;
 	struct kdbus_name_entry *name;
@@ -76,6 +87,7 @@ struct kdbus_queue_entry {
  * @by_priority: the same, most urgent first, then oldest first
  * @count:	how many these are; may be read without lock
  * @bytes:	bytes reserved and published
+ * @reserved:	of these, bytes that are not published
  * @dropped:	messages lost since last reported; may be read without lock
  * @quotas:	by id of user; added without lock; those of endpoints are removed
  *		under conn->lock as soon as nobody needs them, others at the end
@@ -87,6 +99,7 @@ struct kdbus_queue {
 	struct rb_root_cached by_priority;
 	unsigned int count;
 	size_t bytes;
+	size_t reserved;
 	u64 dropped;
 	struct xarray quotas;
 };

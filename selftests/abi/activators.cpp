@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Activators: abi.md 9.4, 9.2/2, 9.5 and messages.md 3.4 (the hand-over of mail and open calls).
 #include "names.hpp"
+#include "slow-page.hpp"
 #include "support.hpp"
 
 #include <atomic>
 #include <map>
+#include <numeric>
 
 using namespace test;
 
@@ -577,6 +579,45 @@ TEST_CASE("messages 3.4/10.2 moved mail counts at its new holder, each sender's 
         REQUIRE(p.caller.send(mail(i, 0, "another.name")) == 0);
     CHECK(p.caller.send(mail(256, 0, "another.name")) == ENOBUFS);
     CHECK(other.send(mail(257, 0, "another.name")) == 0);
+}
+
+TEST_CASE("messages 3.4 a send that has yet to finish costs no mail that moves") {
+    const bool by_closing = GENERATE(false, true);
+    const bool with_bytes = GENERATE(false, true);
+    CAPTURE(by_closing, with_bytes);
+    SlowPage memory;
+    Bus bus;
+    Connection a = activate(bus), service = bus.connect(), caller = bus.connect();
+    Connection slow = bus.connect();
+    auto unfinished = std::async(std::launch::async, [&] {
+        Message m = mail(1000);
+        m.vec(memory.address(), page);
+        return slow.send(m);
+    });
+    REQUIRE(memory.wanted());
+    REQUIRE(service.acquire(name) == 0);
+    // As much as a user may have unread.
+    u64 n = 0;
+    int error;
+    while ((error = caller.send(mail(n).filler(with_bytes ? page : 8))) == 0)
+        n++;
+    CHECK(error == ENOBUFS);
+    CHECK((with_bytes ? n < 256 : n == 256));
+    if (by_closing)
+        service.close();
+    else
+        REQUIRE(service.release(name) == 0);
+    CHECK(dropped(a) == 0);
+    Cookies wanted(n);
+    std::iota(wanted.begin(), wanted.end(), 0);
+    CHECK(cookies(a) == wanted);
+    memory.fill('x');
+    CHECK(unfinished.get() == 0);
+    CHECK(a.take()->cookie == 1000);
+    // Nothing of it stays charged.
+    for (u64 i = 0; i < 256; i++)
+        REQUIRE(caller.send(mail(i)) == 0);
+    CHECK(caller.send(mail(256)) == ENOBUFS);
 }
 
 TEST_CASE("messages 3.4 open calls are expected from the new owner") {
