@@ -47,9 +47,10 @@ void kdbus_queue_destroy(struct kdbus_queue *queue)
 	struct kdbus_quota *quota;
 	unsigned long id;
 
-	WARN_ON(!list_empty(&queue->entries));
+	WARN_ON(!list_empty(&queue->entries) || queue->bytes || queue->reserved);
 	xa_for_each(&queue->quotas, id, quota) {
-		WARN_ON(quota->used.msgs || quota->used.bytes || quota->used.fds);
+		WARN_ON(memchr_inv(&quota->used, 0, sizeof(quota->used)) ||
+			memchr_inv(&quota->reserved, 0, sizeof(quota->reserved)));
 		kdbus_quota_free(quota);
 	}
 	xa_destroy(&queue->quotas);
@@ -124,17 +125,15 @@ static void kdbus_usage_sub(struct kdbus_usage *usage, const struct kdbus_queue_
 	usage->fds -= entry->n_fds;
 }
 
-static int kdbus_queue_charge(struct kdbus_conn *conn, const struct kdbus_queue_entry *entry,
-			      bool moved)
+/* Does the quota leave room for an entry, beside all or only what is complete? */
+static int kdbus_queue_check(const struct kdbus_conn *conn, const struct kdbus_queue_entry *entry,
+			     bool complete)
 {
 	size_t half = conn->pool->size / 2, bytes = conn->queue.bytes, share;
-	struct kdbus_quota *quota = entry->quota;
+	const struct kdbus_quota *quota = entry->quota;
 	struct kdbus_usage used = quota->used;
 
-	lockdep_assert_held(&conn->lock);
-
-	/* a sender that has yet to finish must not cost mail of others, or its own */
-	if (moved) {
+	if (complete) {
 		bytes -= conn->queue.reserved;
 		used.bytes -= quota->reserved.bytes;
 		used.msgs -= quota->reserved.msgs;
@@ -150,18 +149,46 @@ static int kdbus_queue_charge(struct kdbus_conn *conn, const struct kdbus_queue_
 		return -ENOBUFS;
 	if (used.fds + entry->n_fds > KDBUS_CONN_MAX_FDS_PER_USER)
 		return -EMFILE;
-
-	conn->queue.bytes += entry->size;
-	conn->queue.reserved += entry->size;
-	kdbus_usage_add(&quota->used, entry);
-	kdbus_usage_add(&quota->reserved, entry);
 	return 0;
 }
 
-static void kdbus_queue_end_reservation(struct kdbus_conn *conn, struct kdbus_queue_entry *entry)
+/* Charge an entry; if it is mail that moves, never mind what is not complete. */
+static int kdbus_queue_charge(struct kdbus_conn *conn, struct kdbus_queue_entry *entry, bool moved)
 {
+	int ret;
+
+	lockdep_assert_held(&conn->lock);
+
+	ret = kdbus_queue_check(conn, entry, moved);
+	if (ret < 0)
+		return ret;
+
+	conn->queue.bytes += entry->size;
+	kdbus_usage_add(&entry->quota->used, entry);
+	if (moved) {
+		conn->queue.had_mail = true;
+		entry->complete = true;
+	} else {
+		conn->queue.reserved += entry->size;
+		kdbus_usage_add(&entry->quota->reserved, entry);
+	}
+	return 0;
+}
+
+/**
+ * kdbus_queue_complete() - make a message count as more than reserved
+ * @conn:	the receiver, locked
+ * @entry:	what was reserved, completely written
+ */
+void kdbus_queue_complete(struct kdbus_conn *conn, struct kdbus_queue_entry *entry)
+{
+	lockdep_assert_held(&conn->lock);
+
+	if (entry->complete)
+		return;
 	conn->queue.reserved -= entry->size;
 	kdbus_usage_sub(&entry->quota->reserved, entry);
+	entry->complete = true;
 }
 
 static void kdbus_queue_uncharge(struct kdbus_conn *conn, struct kdbus_queue_entry *entry)
@@ -172,8 +199,7 @@ static void kdbus_queue_uncharge(struct kdbus_conn *conn, struct kdbus_queue_ent
 
 	if (!quota)
 		return;
-	if (!entry->published)
-		kdbus_queue_end_reservation(conn, entry);
+	kdbus_queue_complete(conn, entry);
 	conn->queue.bytes -= entry->size;
 	kdbus_usage_sub(&quota->used, entry);
 	entry->quota = NULL;
@@ -332,8 +358,7 @@ static void kdbus_queue_add(struct kdbus_conn *conn, struct kdbus_queue_entry *e
 {
 	lockdep_assert_held(&conn->lock);
 
-	kdbus_queue_end_reservation(conn, entry);
-	entry->published = true;
+	kdbus_queue_complete(conn, entry);
 	if (entry->reply)
 		kdbus_reply_owe(conn, entry->reply);
 	kdbus_queue_link(&conn->queue, entry);
@@ -348,8 +373,9 @@ static void kdbus_queue_add(struct kdbus_conn *conn, struct kdbus_queue_entry *e
  *
  * If the entry is a call, the receiver owes the reply from here on.
  *
- * Return: 0, -ECONNRESET if the receiver has ended, or -EREMCHG if it lost
- * the name. Then the entry is still the caller's.
+ * Return: 0, -ECONNRESET if the receiver has ended, -EREMCHG if it lost the
+ * name, -ENOBUFS or -EMFILE if mail that moved has taken the place. Then the
+ * entry is still the caller's.
  */
 int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry, bool owner)
 {
@@ -362,6 +388,8 @@ int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry
 	else if (owner && name &&
 		 (rcu_access_pointer(name->owner) != conn || READ_ONCE(name->moving)))
 		ret = -EREMCHG;
+	else if (unlikely(conn->queue.had_mail))
+		ret = kdbus_queue_check(conn, entry, true);
 	if (ret == 0)
 		kdbus_queue_add(conn, entry);
 	spin_unlock(&conn->lock);

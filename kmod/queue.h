@@ -10,8 +10,9 @@
  *
  * Each sending user has a quota at each receiver: at most a third of what the
  * others leave of half the pool, and limited numbers of messages and files.
- * Reserved counts as used, but not against mail that moves with a name: it was
- * sent before.
+ * Reserved counts as used, but not against mail that moves with a name, which
+ * was sent before. So where mail has moved to, what was reserved may find its
+ * place taken when it is published; its sender is told.
  */
 #ifndef KDBUS_QUEUE_H
 #define KDBUS_QUEUE_H
@@ -44,8 +45,8 @@ struct kdbus_usage {
 /**
  * struct kdbus_quota - what one user has unread at a receiver
  * @user:	the user, referenced
- * @used:	reserved and published; the receiver's lock
- * @reserved:	of that, what is not published; the receiver's lock
+ * @used:	all of it; the receiver's lock
+ * @reserved:	of that, what is not complete; the receiver's lock
  */
 struct kdbus_quota {
 	struct kdbus_user *user;
@@ -62,7 +63,7 @@ struct kdbus_quota {
  * @quota:	what it is charged to; NULL when it no longer is
  * @size:	bytes charged
  * @n_fds:	attached descriptors charged
- * @published:	it is, or was, in the queue
+ * @complete:	it is no longer only reserved
  * @files:	its files, or NULL
  * @reply:	for an unread call: where the reply goes
  * @name:	the name it was sent to, referenced; or NULL
@@ -75,7 +76,7 @@ struct kdbus_queue_entry {
 	struct kdbus_quota *quota;
 	size_t size;
 	unsigned int n_fds;
-	bool published;
+	bool complete;
 	struct kdbus_files *files;
 	struct kdbus_reply *reply;
 	struct kdbus_name_entry *name;
@@ -86,8 +87,9 @@ struct kdbus_queue_entry {
  * @entries:	published entries, oldest first
  * @by_priority: the same, most urgent first, then oldest first
  * @count:	how many these are; may be read without lock
- * @bytes:	bytes reserved and published
- * @reserved:	of these, bytes that are not published
+ * @bytes:	bytes that are charged
+ * @reserved:	of these, bytes of what is not complete
+ * @had_mail:	mail has moved here with a name
  * @dropped:	messages lost since last reported; may be read without lock
  * @quotas:	by id of user; added without lock; those of endpoints are removed
  *		under conn->lock as soon as nobody needs them, others at the end
@@ -100,6 +102,7 @@ struct kdbus_queue {
 	unsigned int count;
 	size_t bytes;
 	size_t reserved;
+	bool had_mail;
 	u64 dropped;
 	struct xarray quotas;
 };
@@ -112,6 +115,7 @@ void kdbus_queue_forget(struct kdbus_conn *conn, u32 user);
 struct kdbus_queue_entry *kdbus_queue_reserve(struct kdbus_conn *conn, struct kdbus_user *user,
 					      size_t size, struct kdbus_files *files);
 void kdbus_queue_discard(struct kdbus_conn *conn, struct kdbus_queue_entry *entry);
+void kdbus_queue_complete(struct kdbus_conn *conn, struct kdbus_queue_entry *entry);
 int kdbus_queue_publish(struct kdbus_conn *conn, struct kdbus_queue_entry *entry, bool owner);
 void kdbus_queue_collect(struct kdbus_conn *conn, const struct kdbus_name_entry *name,
 			 struct list_head *mail);

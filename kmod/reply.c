@@ -166,6 +166,8 @@ static void kdbus_reply_done(struct kdbus_reply *reply, struct kdbus_queue_entry
 {
 	lockdep_assert_held(&reply->caller->lock);
 
+	if (entry)
+		kdbus_queue_complete(reply->caller, entry);
 	reply->entry = entry;
 	reply->err = err;
 	WRITE_ONCE(reply->state, KDBUS_REPLY_DONE);

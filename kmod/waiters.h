@@ -18,7 +18,7 @@
 /**
  * struct kdbus_waiters - who polls an open file
  * @kref:	reference count
- * @rcu:	frees the memory; connections are found under RCU
+ * @rcu:	frees the memory, like that of connections
  * @queue:	the waiters
  */
 struct kdbus_waiters {
