@@ -5,11 +5,16 @@
 #include <new>
 
 thread_local int allocations_left = -1;
+thread_local bool fails_once = false;
 
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-    // From 0 it goes to -1: whoever is told may need memory to clean up.
-    if (allocations_left >= 0 && allocations_left-- == 0)
+    if (allocations_left == 0) {
+        if (fails_once)
+            allocations_left = -1;
         return nullptr;
+    }
+    if (allocations_left > 0)
+        --allocations_left;
     return std::malloc(size);
 }
 void* operator new(std::size_t size) {

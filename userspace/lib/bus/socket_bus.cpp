@@ -125,7 +125,10 @@ Result<std::uint64_t> SocketBus::start_raw(std::string_view member, const Argume
 }
 
 Result<Message> SocketBus::finish(std::uint64_t serial) {
-    auto reply = await_reply(serial, abi::deadline_after(driver_timeout));
+    return answer(await_reply(serial, abi::deadline_after(driver_timeout)));
+}
+
+Result<Message> SocketBus::answer(Result<MessagePointer> reply) {
     if (!reply)
         return std::move(reply).error();
     if ((*reply)->view.type == MessageType::error)
@@ -339,11 +342,19 @@ Result<void> SocketBus::install(const std::string& rule) {
     const auto serial = start("AddMatch", rule);
     if (!serial)
         return serial.error();
+    bool in_doubt = true;
+    // What is not answered the bus may have added all the same. (What it refused must not be taken
+    // back: that would be an equal rule's.)
     try {
-        if (auto added = finish(*serial); !added)
+        auto reply = await_reply(*serial, abi::deadline_after(driver_timeout));
+        in_doubt = false;
+        if (!reply)
+            forget(rule);
+        if (auto added = answer(std::move(reply)); !added)
             return std::move(added).error();
     } catch (const std::bad_alloc&) {
-        forget(rule); // the bus has it, most likely
+        if (in_doubt)
+            forget(rule);
         throw;
     }
     return {};

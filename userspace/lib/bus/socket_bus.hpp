@@ -59,6 +59,7 @@ private:
     Result<std::uint64_t> start_raw(std::string_view member, const ArgumentsRef& args,
                                     std::uint8_t flags);
     Result<Message> finish(std::uint64_t serial);
+    static Result<Message> answer(Result<MessagePointer> reply);
     /// Has the bus match a rule, or throws without.
     Result<void> install(const std::string& rule);
     /// Has a rule removed, whose answer nobody waits for.
